@@ -1,0 +1,54 @@
+/* Deployers: from images to running containers. One struct of functions a deployer, one line in the table of deploy.c. Blocking, for jobs. */
+#ifndef DEPLOY_DEPLOY_H
+#define DEPLOY_DEPLOY_H
+
+#include "config/config.h"
+#include "io/cancel.h"
+
+struct docker;
+struct deployer;
+
+struct deployed_image {
+	const struct artifact *artifact; /* NULL: an image that is deployed but not built here */
+	const char *image;
+	const char *tag;      /* to run */
+	const char *image_id;
+};
+
+struct published_port { /* told to the person */
+	char *image;
+	char *address;
+	unsigned local, container;
+};
+struct published_ports {
+	struct published_port *items;
+	size_t len, cap;
+};
+void published_ports_release(struct published_ports *ports);
+
+struct deploy_options {
+	const struct config *config;
+	const char *run_id; /* label skiff.run of all that belongs to this run; the same for the same project: a hash of the configuration's path */
+	struct docker *docker;
+	bool embedded;
+	struct cancel *cancel;
+};
+
+struct deployer_ops {
+	const char *name;
+	/* Starts (or replaces: the old container serves until the new one is created) one image's container. */
+	int (*deploy)(struct deployer *d, const struct deployed_image *image, struct published_ports *ports, struct cancel *cancel, struct error *err);
+	/* Removes what an earlier, killed run of the same run_id left behind; `alive` runs (their process exists) are left alone: -EBUSY with words. */
+	int (*sweep)(struct deployer *d, struct cancel *cancel, struct error *err);
+	/* Removes all of the run: containers, the network. Never volumes that the person named. */
+	int (*cleanup)(struct deployer *d, struct error *err);
+	void (*free)(struct deployer *d);
+};
+
+struct deployer {
+	const struct deployer_ops *ops;
+};
+
+int deployer_open(const struct deploy_options *options, struct deployer **deployer, struct error *err);
+
+#endif
