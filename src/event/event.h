@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "base/str.h"
 
 enum event_type {
 	EVENT_READY,    /* deployed and watching: files (count watched), urls */
@@ -20,6 +21,7 @@ enum event_type {
 	EVENT_ERROR,    /* image, message, place */
 	EVENT_IDLE,     /* errors, drift, verified */
 	EVENT_WARNING,  /* message, place */
+	EVENT_PROGRESS, /* image, line: a builder's output while it runs (not in --events) */
 };
 
 const char *event_type_name(enum event_type type);
@@ -38,6 +40,9 @@ void event_bus_add(struct event_bus *bus, struct event_sink sink);
 
 /* Emits; takes over the reference to fields (NULL: none). */
 void event_emit(struct event_bus *bus, enum event_type type, json_t *fields);
+
+/* A JSON string (U+FFFD for what is not UTF-8), or null: jansson refuses other bytes. New reference. */
+json_t *event_text(const char *text);
 
 /* The sink behind --events: appends to FILE ("-": stdout), each line written whole with one write. */
 int event_file_sink(const char *path, struct event_sink *sink, struct error *err);
