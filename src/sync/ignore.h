@@ -22,7 +22,7 @@ bool ignore_excludes(const struct ignore *ignore, const char *path, unsigned *li
 bool ignore_prunes(const struct ignore *ignore, const char *directory);
 
 /* The file that counts for a Dockerfile: "<Dockerfile>.dockerignore" beside it if it exists, else "<context>/.dockerignore". Loads it; NULL in
- * *ignore where neither exists. *path (owned by the caller, NULL if none) is the file used. */
+ * *ignore where neither exists. *path (may be NULL; owned by the caller, NULL if none) is the file used. dockerfile: its path, NULL for none. */
 int ignore_load(const char *context, const char *dockerfile, struct ignore **ignore, char **path, struct error *err);
 
 #endif
