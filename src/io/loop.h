@@ -18,7 +18,7 @@ struct timer;
 struct fd_watch;
 struct signal_watch;
 
-struct loop *loop_new(void);
+struct loop *loop_new(void);               /* SIGPIPE is ignored from now on */
 void loop_free(struct loop *loop); /* all jobs must be done; stops and frees every handle that is left */
 void loop_run(struct loop *loop);  /* until loop_stop, or until nothing is left to wait for */
 void loop_stop(struct loop *loop);
@@ -31,7 +31,8 @@ bool timer_running(const struct timer *t);
 void timer_free(struct timer *t); /* takes NULL */
 DEFINE_CLEANUP(struct timer, timer_free)
 
-/* Calls ready while fd is readable (level-triggered). The descriptor stays the caller's, and must stay open until fd_watch_free. */
+/* Calls ready while fd is readable, also at its end or in error (level-triggered). The descriptor stays the caller's, must stay open until
+ * fd_watch_free, and becomes non-blocking. NULL where it can't be waited for (a regular file). */
 struct fd_watch *fd_watch_new(struct loop *loop, int fd, void (*ready)(void *data), void *data);
 void fd_watch_free(struct fd_watch *w); /* takes NULL */
 

@@ -2,6 +2,7 @@
 #ifndef IO_PROCESS_H
 #define IO_PROCESS_H
 
+#include "base/error.h"
 #include "base/str.h"
 #include "io/cancel.h"
 
