@@ -46,6 +46,6 @@
 #define vec_release(v) (free((v)->items), (v)->items = NULL, (v)->len = (v)->cap = 0)
 
 /* for (struct change *c; ...): walks pointers to the items. */
-#define vec_each(item, v) (__typeof__((v)->items) item = (v)->items; item && item < (v)->items + (v)->len; item++)
+#define vec_each(item, v) (__typeof__((v)->items[0]) *item = (v)->items; item && item < (v)->items + (v)->len; item++)
 
 #endif
