@@ -109,10 +109,22 @@ void hasher_add_string(struct hasher *h, const char *s)
 	}
 }
 
+void hasher_add_piece(struct hasher *h, const void *bytes, size_t len)
+{
+	XXH3_128bits_update(h->state, bytes, len);
+}
+
 struct hash hasher_finish(struct hasher *h)
 {
 	struct hash hash = from_xxh(XXH3_128bits_digest(h->state));
+	hasher_drop(h);
+	return hash;
+}
+
+void hasher_drop(struct hasher *h)
+{
+	if (!h)
+		return;
 	XXH3_freeState(h->state);
 	free(h);
-	return hash;
 }

@@ -33,6 +33,9 @@ struct hasher;
 struct hasher *hasher_new(void) RETURNS_OWNED;
 void hasher_add(struct hasher *h, const void *bytes, size_t len);
 void hasher_add_string(struct hasher *h, const char *s); /* NULL differs from "" */
+/* A piece without its length: pieces added only so give the hash_bytes of the whole. */
+void hasher_add_piece(struct hasher *h, const void *bytes, size_t len);
 struct hash hasher_finish(struct hasher *h);             /* frees h */
+void hasher_drop(struct hasher *h);                      /* frees h, which may be NULL */
 
 #endif

@@ -4,6 +4,6 @@
 
 #include "runtime/runtime.h"
 
-int runtime_embedded_open(struct runtime **runtime, struct error *err);
+int runtime_embedded_open(struct runtime **runtime, struct cancel *cancel, struct error *err);
 
 #endif

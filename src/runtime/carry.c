@@ -1,0 +1,31 @@
+#include "base/vec.h"
+#include "runtime/runtime.h"
+
+void carry_release(struct carry *carry)
+{
+	for
+		vec_each (item, carry) {
+			free(item->dest);
+			free(item->src);
+		}
+	vec_release(carry);
+}
+
+void carry_report_release(struct carry_report *report)
+{
+	for (size_t i = 0; i < report->len; i++)
+		free(report->results[i].message);
+	free(report->results);
+	*report = (struct carry_report){0};
+}
+
+void instances_release(struct instances *instances)
+{
+	for
+		vec_each (instance, instances) {
+			free(instance->id);
+			free(instance->name);
+			free(instance->image);
+		}
+	vec_release(instances);
+}

@@ -1,0 +1,159 @@
+#include "runtime/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static uint64_t in_ns(struct timespec t)
+{
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static bool same_state(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && in_ns(a->st_mtim) == in_ns(b->st_mtim) &&
+	       in_ns(a->st_ctim) == in_ns(b->st_ctim);
+}
+
+void source_release(struct source *source)
+{
+	cleanup_close(&source->fd);
+	free(source->bytes);
+	free(source->target);
+	hasher_drop(source->hasher);
+	*source = (struct source){.fd = -1};
+}
+
+static int open_link(const char *path, struct source *source, struct error *err)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlink(path, target, sizeof(target));
+	if (n < 0 || n == sizeof(target))
+		return error_errno(err, n < 0 ? errno : ENAMETOOLONG, "can't read the link %s", path);
+	source->kind = CARRY_SYMLINK;
+	source->mode = 0777;
+	source->target = xstrndup(target, (size_t)n);
+	source->hash = hash_bytes(target, (size_t)n);
+	return 0;
+}
+
+/* Reads at most size bytes from the start. Returns how many there were. */
+static ssize_t read_whole(int fd, char *bytes, size_t size)
+{
+	size_t done = 0;
+	while (done < size) {
+		ssize_t n = pread(fd, bytes + done, size - done, (off_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/* Content of a small file, as it was between two equal fstats. 1: it has grown past small. */
+static int read_small(const char *path, struct source *source, struct stat *seen, struct error *err)
+{
+	for (int attempt = 0; attempt < SOURCE_TRIES; attempt++) {
+		struct stat after;
+		size_t size = (size_t)seen->st_size;
+		free(steal(&source->bytes));
+		source->bytes = xmalloc(size + 1);
+		ssize_t n = read_whole(source->fd, source->bytes, size);
+		if (n < 0 || fstat(source->fd, &after) < 0)
+			return error_errno(err, n < 0 ? (int)-n : errno, "can't read %s", path);
+		source->size = (uint64_t)n;
+		if (same_state(seen, &after) && source->size == size)
+			break;
+		*seen = after;
+		if (seen->st_size > SOURCE_SMALL_MAX)
+			return 1;
+	}
+	source->hash = hash_bytes(source->bytes, source->size);
+	cleanup_close(&source->fd);
+	source->fd = -1;
+	return 0;
+}
+
+static int open_file(const struct carry_item *item, struct source *source, struct error *err)
+{
+	struct stat seen;
+	source->fd = open(item->src, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (source->fd < 0)
+		return error_errno(err, errno, "can't read %s", item->src);
+	if (fstat(source->fd, &seen) < 0)
+		return error_errno(err, errno, "can't read %s", item->src);
+	if (!S_ISREG(seen.st_mode))
+		return error_set(err, ENOENT, "%s is not a file any more", item->src);
+	source->kind = CARRY_FILE;
+	source->mode = item->mode >= 0 ? (unsigned)item->mode : seen.st_mode & 07777;
+	if (seen.st_size <= SOURCE_SMALL_MAX) {
+		int r = read_small(item->src, source, &seen, err);
+		if (r <= 0)
+			return r;
+		free(steal(&source->bytes));
+	}
+	source->size = (uint64_t)seen.st_size;
+	source->mtime_ns = in_ns(seen.st_mtim);
+	source->ctime_ns = in_ns(seen.st_ctim);
+	source->hasher = hasher_new();
+	return 0;
+}
+
+int source_open(const struct carry_item *item, struct source *source, struct error *err)
+{
+	struct stat seen;
+	*source = (struct source){.fd = -1};
+	if (lstat(item->src, &seen) < 0)
+		return error_errno(err, errno == ENOTDIR ? ENOENT : errno, "can't read %s", item->src);
+	int r;
+	if (S_ISDIR(seen.st_mode)) {
+		source->kind = CARRY_DIRECTORY;
+		source->mode = item->mode >= 0 ? (unsigned)item->mode : seen.st_mode & 07777;
+		return 0;
+	}
+	if (S_ISLNK(seen.st_mode))
+		r = open_link(item->src, source, err);
+	else if (S_ISREG(seen.st_mode))
+		r = open_file(item, source, err);
+	else
+		r = error_set(err, ENOENT, "%s is neither a file, a directory nor a link", item->src);
+	if (r < 0)
+		source_release(source);
+	return r;
+}
+
+ssize_t source_read(struct source *source, void *buffer, size_t cap, struct error *err)
+{
+	if (cap > source->size - source->position)
+		cap = (size_t)(source->size - source->position);
+	if (!cap)
+		return 0;
+	ssize_t n;
+	do
+		n = pread(source->fd, buffer, cap, (off_t)source->position);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return error_errno(err, errno, "can't read a source");
+	if (n == 0) { /* shorter than it was: source_settled will say so */
+		memset(buffer, 0, cap);
+		n = (ssize_t)cap;
+	}
+	hasher_add_piece(source->hasher, buffer, (size_t)n);
+	source->position += (uint64_t)n;
+	return n;
+}
+
+bool source_settled(struct source *source)
+{
+	struct stat now;
+	if (source->hasher)
+		source->hash = hasher_finish(steal(&source->hasher));
+	return source->fd < 0 || (fstat(source->fd, &now) == 0 && (uint64_t)now.st_size == source->size &&
+				  in_ns(now.st_mtim) == source->mtime_ns && in_ns(now.st_ctim) == source->ctime_ns);
+}

@@ -1,0 +1,41 @@
+/* A carried item's source, as it is at one moment: what every runtime's session reads from.
+ *
+ * A file is read between two equal fstats, else read again. A small one is read whole when it is opened. A large one is streamed:
+ * source_read until 0, then source_settled says whether what was read is one state of the file. */
+#ifndef RUNTIME_SOURCE_H
+#define RUNTIME_SOURCE_H
+
+#include <sys/types.h>
+
+#include "runtime/runtime.h"
+
+enum {
+	SOURCE_SMALL_MAX = 1 << 20, /* bytes of a file that is held in memory */
+	SOURCE_TRIES = 8,           /* readings of a file that changes meanwhile, before it is carried as it is (a later change tells of the rest) */
+};
+
+struct source {
+	enum carry_kind kind; /* what the host's path is now, whatever the item said; never CARRY_DELETE */
+	unsigned mode;        /* permission bits to give: the item's, or the host's */
+	uint64_t size;        /* of a file */
+	int fd;               /* of a large file; -1 otherwise */
+	char *bytes;          /* of a small file: all of it */
+	char *target;         /* of a link */
+	struct hash hash;     /* of bytes or target; of a large file after source_settled */
+	uint64_t position;
+	uint64_t mtime_ns, ctime_ns;
+	struct hasher *hasher;
+};
+
+/* Opens what item->src is. -ENOENT: gone, or nothing that can be carried (a socket, a device, a FIFO): to be skipped. */
+int source_open(const struct carry_item *item, struct source *source, struct error *err);
+
+/* Reads on in a large file, never past `size`. Where the file has become shorter, the rest reads as zeros. 0 at the end. */
+ssize_t source_read(struct source *source, void *buffer, size_t cap, struct error *err);
+
+/* After the last source_read: true if the file is as it was when it was opened. `hash` is valid then (and of what was read, in any case). */
+bool source_settled(struct source *source);
+
+void source_release(struct source *source);
+
+#endif
