@@ -1,0 +1,92 @@
+/* The sync source of an artifact: what answers for its paths. Built once from the configuration (and the Dockerfile, where the builder has
+ * one), then asked: what is this path? The answers follow the order of design.md, "One question: what is this path?". */
+#ifndef SYNC_SOURCE_H
+#define SYNC_SOURCE_H
+
+#include <sys/types.h>
+
+#include "base/change.h"
+#include "config/config.h"
+#include "sync/dockerfile.h"
+
+struct sync_source;
+
+/* What a path is; the first that holds. */
+enum path_class { PATH_IGNORED, PATH_BUILD_DEFINITION, PATH_OUTPUT, PATH_DIRECT, PATH_GENERATOR_INPUT, PATH_NO_INPUT, PATH_UNKNOWN };
+
+struct classification {
+	enum path_class class_;
+	struct strv dests; /* for PATH_DIRECT and PATH_OUTPUT: absolute, in the order of the rules, without repeats */
+	int mode;          /* -1: the host's bits */
+	const struct sync_generator *generator; /* for PATH_GENERATOR_INPUT */
+	char *where;       /* place of the rule that held: "skaffold.yaml:9:7", "Dockerfile:4", ".dockerignore:2"; NULL: none */
+	char *reason;      /* a sentence for a person */
+};
+void classification_release(struct classification *c);
+
+/* Builds the source of an artifact. Reads the Dockerfile and ignore file where the builder has them (this is not the planner: it
+ * may open files). base_image may be NULL; it is asked for the images in FROM, and for the artifact's own image where no Dockerfile tells its
+ * WORKDIR. Errors: -EINVAL with a place (a Dockerfile that does not parse …), -ENOENT (no Dockerfile). The artifact and the configuration must
+ * outlive it. */
+int sync_source_new(const struct config *config, const struct artifact *artifact,
+		    void (*base_image)(void *data, const char *name, struct base_image *image), void *data,
+		    struct sync_source **source, struct error *err);
+void sync_source_free(struct sync_source *source);
+DEFINE_CLEANUP(struct sync_source, sync_source_free)
+
+/* What answering needs to know of the files as they are now: where two sources of a Dockerfile land on one destination, whether the
+ * later one exists; what a link that is itself the source of a COPY would become. Default: lstat(2) and the first bytes of a file. */
+struct sync_world {
+	mode_t (*mode)(void *data, const char *path);    /* st_mode without following links; 0: nothing is there */
+	bool (*is_archive)(void *data, const char *path); /* ADD would extract it */
+	void *data;
+};
+void sync_source_set_world(struct sync_source *source, struct sync_world world);
+
+/* The WORKDIR that the built image turned out to have (for a builder without a Dockerfile). */
+void sync_source_set_workdir(struct sync_source *source, const char *workdir);
+
+/* custom's dependencies.command: NULL where none is configured. Its answer, a JSON array of paths relative to the context, comes in as a value;
+ * until it does, every file of the context counts as an input. -EINVAL if it is no such array (the earlier answer stays). */
+const char *sync_source_listing_command(const struct sync_source *source);
+int sync_source_set_listing(struct sync_source *source, const char *json, size_t len, struct error *err);
+
+/* Pure, but for the questions to the world. path: absolute, normalised. Costs the number of rules. */
+void sync_source_classify(const struct sync_source *source, const char *path, enum change_kind kind, bool directory,
+			  struct classification *out);
+
+/* The class alone, without words: for walking and watching. */
+enum path_class sync_source_class(const struct sync_source *source, const char *path, enum change_kind kind, bool directory);
+
+/* True if the path goes into the image, or steers its build: by the builder's own list, whatever the sync rules say. */
+bool sync_source_is_input(const struct sync_source *source, const char *path);
+
+/* True if nothing at or below the path can matter: it needs not be watched, listed or hashed. Pure and quick. */
+bool sync_source_prunes(const struct sync_source *source, const char *path, bool directory);
+
+/* The roots to watch: the context, a Dockerfile outside it, and so on. Absolute. Appended. */
+void sync_source_roots(const struct sync_source *source, struct strv *roots);
+
+/* The WORKDIR of the image: NULL if unknown; *base (may be NULL) then names the base image that is not at hand. */
+const char *sync_source_workdir(const struct sync_source *source, const char **base);
+
+/* True if a rule of this source has a relative destination, so that an unknown WORKDIR matters. */
+bool sync_source_needs_workdir(const struct sync_source *source);
+
+/* The evaluated Dockerfile, NULL where the builder has none. */
+const struct copy_map *sync_source_copy_map(const struct sync_source *source);
+
+/* The ignore file that counts for the context, NULL for none; *path (may be NULL) names it. */
+const struct ignore *sync_source_ignore(const struct sync_source *source, const char **path);
+
+const struct artifact *sync_source_artifact(const struct sync_source *source);
+const char *sync_source_dockerfile(const struct sync_source *source); /* absolute; NULL: none */
+
+/* How a path of the host is shown: relative to the context, absolute where outside of it. Points into path, or "." */
+const char *sync_source_shown(const struct sync_source *source, const char *path);
+
+/* -ENOENT, with the place, if no source of a COPY or ADD of the final stage matches anything in the context (facts/skaffold.md: an error).
+ * Lists only the directories that a wildcard names. 0 otherwise. */
+int sync_source_check(const struct sync_source *source, struct error *err);
+
+#endif
