@@ -1,0 +1,155 @@
+"""Law 3: after any series of edits the container holds what a fresh build of the same tree would. Random edits, one seed each."""
+
+import os
+import pathlib
+import random
+import secrets
+import shutil
+
+import harness
+import scenario
+from harness import AUTO, INFER, MANUAL, STAY_COMMAND, difference, docker
+from scenario import Scenario, on
+
+NAMES = ["a", "b", "index.html", "with space", "ünï", "-dash", "x.tmp", "deep", "z*", "q'"]
+
+
+class Edits:
+    """Random edits of a tree below one folder of a project; each picks what is there at that moment."""
+
+    def __init__(self, project, folder, random_):
+        self.project, self.root, self.random = project, os.path.join(str(project.root), folder), random_
+
+    def all(self, kinds):
+        found = []
+        for directory, names, files in os.walk(self.root):
+            for name in names + files:
+                path = os.path.join(directory, name)
+                kind = "link" if os.path.islink(path) else "directory" if os.path.isdir(path) else "file"
+                if kind in kinds:
+                    found.append(path)
+        return sorted(found)
+
+    def place(self):
+        """A path that may or may not be there, in a directory that is."""
+        directories = [self.root] + [d for d in self.all({"directory"}) if d.count("/") - self.root.count("/") < 4]
+        return os.path.join(self.random.choice(directories), self.random.choice(NAMES))
+
+    def clear(self, path):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+
+    def bytes(self):
+        return self.random.randbytes(self.random.choice([0, 1, 10, 1000, 70000]))
+
+    def write(self):
+        path = self.place()
+        if os.path.isdir(path) or os.path.islink(path):
+            self.clear(path)
+        with open(path, "wb") as file:
+            file.write(self.bytes())
+
+    def modify(self):
+        for path in self.pick({"file"}):
+            with open(path, "r+b") as file:
+                file.truncate(self.random.randrange(5))
+                file.seek(0, 2)
+                file.write(self.bytes())
+
+    def replace(self):
+        for path in self.pick({"file"}):
+            with open(path + "~", "wb") as file:
+                file.write(self.bytes())
+            os.rename(path + "~", path)
+
+    def mode(self):
+        for path in self.pick({"file"}):
+            os.chmod(path, self.random.choice([0o644, 0o755, 0o600, 0o664]))
+
+    def delete(self):
+        for path in self.pick({"file", "link", "directory"}):
+            self.clear(path)
+
+    def rename(self):
+        for path in self.pick({"file", "link", "directory"}):
+            goal = self.place()
+            if not (goal + "/").startswith(path + "/") and not (path + "/").startswith(goal + "/"):
+                self.clear(goal)
+                os.rename(path, goal)
+
+    def directory(self):
+        path = self.place()
+        self.clear(path)
+        os.makedirs(os.path.join(path, self.random.choice(["", "nested"])))
+
+    def link(self):
+        path = self.place()
+        self.clear(path)
+        os.symlink(self.random.choice(["a", "../a", "/srv/a", "nowhere"]), path)
+
+    def pick(self, kinds):
+        paths = self.all(kinds)
+        return [self.random.choice(paths)] if paths else []
+
+    KINDS = [write, write, write, modify, modify, replace, mode, delete, rename, directory, link]
+
+    def some(self):
+        for _ in range(self.random.choice([1, 1, 2, 5, 20])):
+            self.random.choice(self.KINDS)(self)
+
+
+@on("docker")
+class ASyncIsARebuildSooner(Scenario):
+    def fresh(self, project):
+        """The file system of a build from nothing of the tree as it is now."""
+        tag = f"{project.image}:fresh"
+        docker("build", "-q", "--no-cache", "-t", tag, str(project.root))
+        container = docker("create", tag).decode().strip()
+        try:
+            return harness.tree_of_tar(docker("export", container))
+        finally:
+            docker("rm", "-f", "-v", container)
+            docker("rmi", "-f", tag, check=False)
+
+    def check(self, project, folders):
+        seed = scenario.settings.seed if scenario.settings.seed is not None else secrets.randbelow(1 << 31)
+        generator = random.Random(seed)
+        print(f"# {self._testMethodName}: script/test laws --seed {seed}", flush=True)
+        dev = self.dev(project)
+        for round_ in range(scenario.settings.rounds):
+            Edits(project, generator.choice(folders), generator).some()
+            wanted = self.fresh(project)
+            last = []
+
+            def same():
+                last[:] = difference(dev.tree("/"), wanted)
+                return not last
+            try:
+                dev.eventually(same, timeout=60)
+            except harness.Failure as failure:
+                self.fail(f"seed {seed}, round {round_}: after 60 s the container still differs from a fresh build:\n" + "\n".join(last) + f"\n{failure}")
+
+    def tree(self, sync):
+        project = self.site(sync, {"index.html": "1", "a": "2", "deep/a": "3", "deep/b/c": "4", "x.tmp": "ignored"})
+        project.write(".dockerignore", "**/*.tmp\n")
+        return project
+
+    def test_manual(self):
+        project = self.site(MANUAL, {"index.html": "1", "a": "2", "deep/a": "3", "deep/b/c": "4"})
+        self.check(project, ["www"])
+
+    def test_infer(self):
+        self.check(self.tree(INFER), ["www"])
+
+    def test_auto(self):
+        self.check(self.tree(AUTO), ["www"])
+
+    def test_auto_with_a_run(self):
+        base = self.base_image()
+        project = self.tree(AUTO)
+        project.write("src/a", "input")
+        project.write("Dockerfile", f"FROM {base} AS made\nCOPY src /src\nRUN find /src | sort >/list\n"
+                      f"FROM {base}\nCOPY --from=made /list /list\nCOPY --from=made /src /from\nCOPY www /srv\nCMD {STAY_COMMAND}\n")
+        self.check(project, ["www", "www", "src"])
