@@ -260,13 +260,10 @@ class Dev:
         with self.changed:
             return sum(e["type"] == type_ and all(e.get(k) == v for k, v in fields.items()) for e in self.events[since:])
 
-    def signal(self, number):
-        self.process.send_signal(number)
-
     def end(self, number=signal.SIGINT, timeout=DEADLINE):
         """Ends it as a person would, and gives its exit code. What a sanitizer said is a failure."""
         if self.process.poll() is None:
-            self.signal(number)
+            self.process.send_signal(number)
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:
