@@ -38,27 +38,49 @@ struct dockerfile_context { /* what evaluation depends on besides the text */
 	void *data;
 };
 
-/* What becomes of context files through one COPY or ADD, followed to the final stage. */
+/* How the source of a rule is taken. Evaluation depends on no listing, so a rule that stands in the Dockerfile is both; what COPY --from takes out
+ * of it may be one of the two. */
+enum copy_part {
+	COPY_WHOLE, /* a file, or the contents of a directory, whichever the path is */
+	COPY_FILE,  /* a file of that name only */
+	COPY_TREE,  /* the contents of a directory of that name only */
+};
+
+/* What becomes of context files through one source of one COPY or ADD, followed to the final stage. An instruction with several sources gives
+ * several rules, one after the other, of the same line.
+ *
+ * A rule without sources is a cover: something that is not from the context (of an image, a URL, a heredoc, an archive, made by a RUN) lands
+ * at dest, or at places below it, and so may have replaced what an earlier rule put there. */
 struct copy_rule {
-	struct strv sources; /* context patterns, normalised, relative ("." = all); Go's filepath.Match wildcards, one level */
+	struct strv sources; /* one context pattern, normalised, relative ("." = all), with Go's filepath.Match wildcards, one level; or none: a cover */
 	bool source_is_wildcard;
+	enum copy_part part;
+	char *rename;        /* the name that a file gets in dest where dest_is_directory; NULL: its own */
 	char *dest;          /* absolute, normalised; NULL while the WORKDIR is unknown: then dest_relative holds what follows it */
 	char *dest_relative;
 	bool dest_is_directory; /* ends in "/", "." or "..", several sources, or a wildcard */
 	unsigned line;       /* of the COPY or ADD in the Dockerfile; of a COPY --from followed back: the context COPY's line */
-	bool is_add;         /* ADD: a local archive is extracted, so archives are never synced */
+	bool is_add;         /* ADD: a local archive is extracted, so archives are never synced (copy_rule_unsyncable) */
 	const char *unsyncable; /* NULL, or why files of it can't be synced one to one ("--parents", "--exclude", …) */
 	/* The first RUN that could have read the copied files (in its own stage after it, or in a later stage of its lineage): they are
 	 * not direct for `auto`, since the build may have made something of them. 0: none. infer ignores this. */
 	unsigned run_line;
+	/* The first RUN after it in the stage that a COPY --from took it from: it may have changed it, so infer does not follow it. */
+	unsigned stage_run_line;
 	bool final;          /* lands in the final stage (directly, or by lineage); else only an input of the build */
-	bool lineage;        /* came through COPY --from: `auto` uses it, infer does not (Skaffold skips --from) */
+	bool inherited;      /* put there by the stage that the final one starts FROM: auto counts it, infer does not (Skaffold looks at the last stage) */
+	bool lineage;        /* came through COPY --from */
+	bool exact;          /* of a cover: just the path dest is replaced, and surely; else perhaps, dest or anything below it */
 	int chmod;           /* --chmod as octal mode, -1: none */
 	char *chown;         /* --chown as written, NULL: none */
 };
 
+VEC_TYPE(rule_list, struct copy_rule);
+
 struct copy_map {
-	VEC(struct copy_rule) rules; /* in the order of the Dockerfile; final ones in the order in which they take effect in the final stage */
+	struct rule_list rules; /* first those that only feed the build, in the order of the Dockerfile; then the final ones, in the order in
+						      * which they take effect */
+	char *name;      /* of the Dockerfile, for places */
 	char *workdir;   /* of the final stage; NULL: unknown (base image not at hand) */
 	bool workdir_known;
 	char *unknown_base; /* the base image that made it unknown, NULL otherwise */
@@ -80,12 +102,51 @@ int dockerfile_evaluate(const struct dockerfile *dockerfile, const struct docker
 			struct error *err);
 void copy_map_release(struct copy_map *map);
 
-/* The destinations of one context path (relative, normalised) through one rule, appended to out: none if the rule does not copy it. The answer
- * needs no listing: a path equal to a source is a file, a path below one is in a directory. Returns false (and adds nothing) if the
- * destination is not known because the WORKDIR is not. */
+/* The destination of one context path (relative, normalised) through one rule, owned by the caller; *dest is NULL if the rule does not copy
+ * it. The answer needs no listing: a path equal to a source is a file, a path below one is in a directory. Returns false (*dest NULL) if the rule copies it
+ * and the destination is not known because the WORKDIR is not. */
 bool copy_rule_destination(const struct copy_rule *rule, const char *path, char **dest);
 
 /* True if the rule's sources name the path, or something above it (so that it is an input of the build). */
 bool copy_rule_covers(const struct copy_rule *rule, const char *path);
+
+/* Why the path can't be synced through the rule: its `unsyncable`, or an ADD of what looks like an archive (Docker sniffs the content; here the name
+ * decides: .tar .tar.gz .tgz .tar.bz2 .tbz2 .tar.xz .txz .tar.zst). NULL: it can. */
+const char *copy_rule_unsyncable(const struct copy_rule *rule, const char *path);
+
+/* The context as it is now, without what .dockerignore excludes: paths are relative and normalised. */
+enum copy_entry { COPY_ENTRY_NONE, COPY_ENTRY_FILE, COPY_ENTRY_DIRECTORY };
+struct copy_tree {
+	enum copy_entry (*kind)(void *data, const char *path);
+	void (*list)(void *data, const char *directory, struct strv *names); /* appends the names in it; asked only for rules with wildcards */
+	void *data;
+};
+
+enum copy_use { COPY_FOR_INFER, COPY_FOR_AUTO };
+
+/* True if the rule gives destinations in that mode: final, and for infer of the last stage itself or followed back through COPY --from
+ * without a RUN that could have changed it. */
+bool copy_rule_counts(const struct copy_rule *rule, enum copy_use use);
+
+/* True if something that takes effect after rules.items[rule] lands on dest too, where that rule puts the path: the later one wins. *line (may
+ * be NULL) is its line. For infer covers count only where they surely replace dest. */
+bool copy_map_overridden(const struct copy_map *map, size_t rule, const char *path, const char *dest, enum copy_use use,
+			 const struct copy_tree *tree, unsigned *line);
+
+/* All of the above in one answer: what a change of the path (a file, or a link) means to the image. */
+struct copy_answer {
+	bool input;        /* the build reads it (.dockerignore aside) */
+	struct strv dests; /* absolute, in the order of the rules, each once; empty where reason is set */
+	int chmod;         /* -1: none */
+	const char *chown; /* NULL: none; the rule's */
+	unsigned line;     /* the instruction that decided; 0: none */
+	char *reason;      /* NULL: it can be copied to dests; else why only a rebuild will do, "…it is read by the RUN at line 7" */
+	bool workdir_unknown; /* that is the reason */
+};
+void copy_map_ask(const struct copy_map *map, enum copy_use use, const char *path, const struct copy_tree *tree, struct copy_answer *answer);
+void copy_answer_release(struct copy_answer *answer);
+
+/* -ENOENT with the place if a source of an instruction matches nothing ("No source of an instruction matching anything is an error"). */
+int copy_map_check_sources(const struct copy_map *map, const struct copy_tree *tree, struct error *err);
 
 #endif
