@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "base/str.h"
@@ -42,8 +43,10 @@ struct docker_exec {
 	const char *const *argv;
 	const char *user;       /* NULL: the container's */
 	const char *const *env; /* may be NULL */
-	const void *input;
+	const void *input; /* stdin's bytes; NULL and no producer: no stdin */
 	size_t input_len;
+	ssize_t (*produce)(void *data, void *buffer, size_t cap); /* or made piece by piece, as in docker_archive_put */
+	void *produce_data;
 	struct str *output; /* stdout, bounded by its max; may be NULL */
 	struct str *errors; /* stderr; may be NULL */
 };
@@ -55,7 +58,7 @@ int docker_exec_run(struct docker *docker, const char *container, const struct d
 /* GET /containers/ID/logs?follow=1: line by line, without line ends; stream 1 or 2. since_ns: 0 = all. */
 int docker_logs(struct docker *docker, const char *container, uint64_t since_ns, bool follow,
 		void (*line)(void *data, int stream, const char *line, size_t len), void *data, struct cancel *cancel, struct error *err);
-/* GET /events with a label filter: each object borrowed. */
+/* GET /events of containers with a label ("skiff.run=ID", or "skiff.run"): each object borrowed. The first call is with NULL: from now on nothing is missed. */
 int docker_events(struct docker *docker, const char *label, void (*event)(void *data, const json_t *event), void *data,
 		  struct cancel *cancel, struct error *err);
 

@@ -28,6 +28,7 @@ struct sender {
 	struct bytes ready[2];		    /* the head, or filled chunks; a fixed body */
 	const struct http_request *request; /* its producer, where `producing` */
 	bool producing;
+	bool chunked;
 	bool broken; /* the other end takes no more */
 };
 
@@ -93,24 +94,27 @@ static int wait_for(const struct http_connection *connection, short events, stru
 	return fds[0].revents;
 }
 
-/* Fills the out buffer with chunks, until it is full or the producer has come to its end. */
-static int fill_chunks(struct sender *sender)
+/* Fills the out buffer from the producer, until it is full or the producer has come to its end. */
+static int fill(struct sender *sender)
 {
 	char *out = sender->connection->out;
+	size_t frame = sender->chunked ? CHUNK_HEAD : 0;
 	size_t used = sender->ready[0].len;
 	if (used && sender->ready[0].data != out)
 		memmove(out, sender->ready[0].data, used);
-	while (sender->producing && used + CHUNK_HEAD + CHUNK_ROOM < BUFFER_SIZE) {
-		ssize_t n = sender->request->produce(sender->request->produce_data, out + used + CHUNK_HEAD,
-						     BUFFER_SIZE - used - CHUNK_HEAD);
+	while (sender->producing && used + frame + CHUNK_ROOM < BUFFER_SIZE) {
+		char *data = out + used + frame;
+		ssize_t n = sender->request->produce(sender->request->produce_data, data, BUFFER_SIZE - used - frame);
 		if (n < 0)
 			return (int)n;
-		char head[CHUNK_HEAD + 1];
-		snprintf(head, sizeof(head), "%08x\r\n", (unsigned)n);
-		memcpy(out + used, head, CHUNK_HEAD);
-		used += CHUNK_HEAD + (size_t)n;
-		memcpy(out + used, "\r\n", 2);
-		used += 2;
+		if (sender->chunked) {
+			char head[CHUNK_HEAD + 1];
+			snprintf(head, sizeof(head), "%08x\r\n", (unsigned)n);
+			memcpy(out + used, head, CHUNK_HEAD);
+			memcpy(data + n, "\r\n", 2);
+			used += 2;
+		}
+		used += frame + (size_t)n;
 		sender->producing = n > 0;
 	}
 	sender->ready[0] = (struct bytes){out, used};
@@ -127,7 +131,7 @@ static int send_some(struct sender *sender)
 {
 	while (!sender_done(sender)) {
 		if (sender->producing) {
-			int r = fill_chunks(sender);
+			int r = fill(sender);
 			if (r < 0)
 				return r;
 		}
@@ -262,7 +266,10 @@ int http_exchange(struct http_connection *connection, const struct http_request 
 	int r = request_head(request, &head, err);
 	if (r < 0)
 		return r;
-	struct sender sender = {.connection = connection, .request = request, .producing = request->produce != NULL};
+	struct sender sender = {.connection = connection,
+				.request = request,
+				.producing = request->produce,
+				.chunked = true};
 	sender.ready[0] = (struct bytes){head.data, head.len};
 	if (!sender.producing)
 		sender.ready[1] = (struct bytes){request->body, request->body_len};
@@ -272,16 +279,19 @@ int http_exchange(struct http_connection *connection, const struct http_request 
 	return converse(connection, &sender, &parser, receiver, cancel, timeout_ms, err);
 }
 
-int http_stream(struct http_connection *connection, const void *input, size_t input_len,
+int http_stream(struct http_connection *connection, const struct http_request *input,
 		const struct http_receiver *receiver, struct cancel *cancel, unsigned timeout_ms, struct error *err)
 {
-	struct sender sender = {.connection = connection, .ready = {{input, input_len}}};
+	struct sender sender = {.connection = connection, .request = input, .producing = input->produce};
+	sender.ready[1] = (struct bytes){input->body, input->body_len};
 	struct bytes leftover = connection->leftover;
 	connection->leftover = (struct bytes){0};
 	int r = give_body(receiver, leftover);
 	bool closed = false;
 	while (r >= 0) {
 		r = send_some(&sender);
+		if (r < 0)
+			return error_set(err, -r, "the input was given up");
 		if (sender_done(&sender) && !closed) {
 			shutdown(connection->fd, SHUT_WR);
 			closed = true;

@@ -43,8 +43,9 @@ struct http_receiver { /* a negative return aborts the exchange with it; NULL: n
 int http_exchange(struct http_connection *connection, const struct http_request *request,
 		  const struct http_receiver *receiver, struct cancel *cancel, unsigned timeout_ms, struct error *err);
 
-/* After a 101: sends input, closes that direction, and hands on what comes until the other end closes. 0, or a negative errno. */
-int http_stream(struct http_connection *connection, const void *input, size_t input_len,
+/* After a 101: sends what the request has as its body (or makes by its producer; no framing), closes that direction, and hands on what
+ * comes until the other end closes. 0, or a negative errno. */
+int http_stream(struct http_connection *connection, const struct http_request *input,
 		const struct http_receiver *receiver, struct cancel *cancel, unsigned timeout_ms, struct error *err);
 
 #endif
