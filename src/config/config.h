@@ -212,6 +212,10 @@ struct config_options {
 /* Loads, merges, validates. On failure returns -EINVAL (or the errno of a file that can't be read); *report holds every problem found,
  * each "file:line:column: error: …" with the line and a caret, ready to print. *config is untouched then. */
 int config_load(const struct config_options *options, struct config **config, struct str *report);
+/* The same for a text in memory, as if it were the file `name` (tests, fuzzers): no file is opened, so that `requires` is an error. */
+int config_load_text(const struct config_options *options, const char *name, const char *text, size_t len, struct config **config,
+		     struct str *report);
+
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config, config_free)
 

@@ -1,0 +1,48 @@
+/* From checked trees to structs. Everything here expects what check_section let through, and stays safe with anything else. */
+#ifndef CONFIG_DECODE_H
+#define CONFIG_DECODE_H
+
+#include "config/config.h"
+#include "config/schema.h"
+#include "format/yaml.h"
+
+struct decoder {
+	struct diagnostics *d;
+	const struct config_options *options;
+	struct config *config;
+	const char *base_dir; /* relative paths of this document start here */
+};
+
+/* Decodes a mapping into target, by the table; NULL or no mapping: only the finish function runs. Warns of FIELD_LATER. */
+void decode_section(struct decoder *d, const struct section *section, const struct yaml_node *node, void *target);
+
+/* One value into its place by its type; used by decode functions too. */
+void decode_strings(const struct yaml_node *value, struct strv *out);
+void decode_texts(const struct yaml_node *value, struct text_list *out);
+
+/* What the types alone can't say; named in the tables. */
+void decode_artifacts(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_auto(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_container_hook(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_dockerfile_dependency(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_ko_labels(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_local_buildkit(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_local_push(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_port(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_restart(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_run(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_secrets(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_signal(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_status_check(struct decoder *d, const struct yaml_node *value, void *target);
+
+void finish_artifact(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_artifact_dependency(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_hook(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_port_forward(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_sync_rule(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_tag_policy(struct decoder *d, const struct yaml_node *node, void *target);
+
+/* When all documents are decoded: duplicate images, requires, cycles. */
+void resolve_artifacts(struct decoder *d);
+
+#endif
