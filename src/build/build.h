@@ -4,14 +4,14 @@
 
 #include "config/config.h"
 #include "io/cancel.h"
-#include "sync/plan.h"
+#include "sync/inputs.h"
 
 struct docker;
 
 struct build_request {
 	const struct config *config;
 	const struct artifact *artifact;
-	const struct sync_source *source;
+	const struct sync_source *source; /* what says which files are inputs; NULL: not known, then nothing is reused */
 	struct docker *docker; /* NULL where no engine is reachable (embedded) */
 	bool embedded;         /* lay out for the embedded runtime instead of building an image */
 	bool for_dev;          /* dev and debug conveniences (GOOGLE_DEVMODE, skipping tests) */
@@ -34,8 +34,14 @@ struct build_result {
 };
 void build_result_release(struct build_result *result);
 
-/* Runs build hooks, the tag policy, the cache, the builder. */
+/* Runs build hooks, the tag policy, the cache, the builder. One build at a time in a (real) context directory, on the whole machine: waits. A result
+ * of unchanged inputs runs no hooks, as in Skaffold. On failure *result has the log (and is to be released, too); the error is in the builder's own words.
+ * -ENOTSUP for a builder that is not carried out yet, -ECANCELED. */
 int build_artifact(const struct build_request *request, struct build_result *result, struct error *err);
+
+/* Runs custom's dependencies.command (in the configuration's base directory) and hands its list to the source. Nothing to do where none is configured.
+ * Before the first use of a source, and before each build; not while another thread uses the source. */
+int build_list_dependencies(const struct artifact *artifact, struct sync_source *source, struct cancel *cancel, struct error *err);
 
 /* Artifacts in an order in which each comes after those it requires. Indices of config->artifacts. */
 void build_order(const struct config *config, size_t *order);

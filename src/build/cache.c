@@ -1,0 +1,125 @@
+#include "build/cache.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/path.h"
+
+enum { ENTRIES_MAX = 16, FILE_MAX = 64 << 10, LOCK_RETRY_MS = 50 };
+
+static char *hex_of(const char *const *parts, size_t count)
+{
+	struct hasher *hasher = hasher_new();
+	for (size_t i = 0; i < count; i++)
+		hasher_add_string(hasher, parts[i]);
+	char hex[HASH_HEX_SIZE];
+	hash_to_hex(hasher_finish(hasher), hex);
+	return xstrdup(hex);
+}
+
+static int file_in_state(const char *name, const char *suffix, char **path, struct error *err)
+{
+	_cleanup_free_ char *state = NULL;
+	int r = file_state_directory(&state, err);
+	if (r < 0)
+		return r;
+	_cleanup_free_ char *directory = path_join(state, "builds");
+	r = file_make_directories(directory, 0700, err);
+	if (r < 0)
+		return r;
+	*path = xasprintf("%s/%s%s", directory, name, suffix);
+	return 0;
+}
+
+static int cache_path(const struct artifact *artifact, char **path, struct error *err)
+{
+	_cleanup_free_ char *name = hex_of((const char *const[]){artifact->context, artifact->image.value}, 2);
+	return file_in_state(name, ".json", path, err);
+}
+
+static void say_waiting(const struct build_request *request)
+{
+	if (!request->line)
+		return;
+	_cleanup_free_ char *text =
+		xasprintf("another build in %s is under way: waiting for it", request->artifact->context);
+	request->line(request->data, 2, text, strlen(text));
+}
+
+int build_cache_lock(const struct build_request *request, struct error *err)
+{
+	_cleanup_free_ char *real = realpath(request->artifact->context, NULL), *path = NULL;
+	const char *context = real ? real : request->artifact->context;
+	_cleanup_free_ char *name = hex_of(&context, 1);
+	int r = file_in_state(name, ".lock", &path, err);
+	if (r < 0)
+		return r;
+	for (bool told = false;; told = true) {
+		r = file_lock(path, false, err);
+		if (r != -EWOULDBLOCK)
+			return r;
+		error_clear(err);
+		if (!told)
+			say_waiting(request);
+		struct pollfd cancel = {.fd = cancel_fd(request->cancel), .events = POLLIN};
+		if (poll(&cancel, 1, LOCK_RETRY_MS) > 0)
+			return error_set(err, ECANCELED, "canceled");
+	}
+}
+
+static json_t *load(const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	if (file_read(path, FILE_MAX, &text, &len, NULL) < 0)
+		return json_array();
+	json_t *entries = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	if (json_is_array(entries))
+		return entries;
+	json_decref(entries);
+	return json_array();
+}
+
+char *build_cache_find(const struct artifact *artifact, struct hash digest)
+{
+	_cleanup_free_ char *path = NULL;
+	if (cache_path(artifact, &path, NULL) < 0)
+		return NULL;
+	char hex[HASH_HEX_SIZE];
+	hash_to_hex(digest, hex);
+	json_t *entries = load(path), *entry;
+	char *found = NULL;
+	size_t i;
+	json_array_foreach(entries, i, entry)
+	{
+		const char *image = json_string_value(json_object_get(entry, "image"));
+		if (!found && image && str_equal(json_string_value(json_object_get(entry, "digest")), hex))
+			found = xstrdup(image);
+	}
+	json_decref(entries);
+	return found;
+}
+
+int build_cache_save(const struct artifact *artifact, struct hash digest, const char *image_id, struct error *err)
+{
+	_cleanup_free_ char *path = NULL;
+	int r = cache_path(artifact, &path, err);
+	if (r < 0)
+		return r;
+	char hex[HASH_HEX_SIZE];
+	hash_to_hex(digest, hex);
+	json_t *entries = load(path);
+	for (size_t i = json_array_size(entries); i-- > 0;) {
+		if (str_equal(json_string_value(json_object_get(json_array_get(entries, i), "digest")), hex) ||
+		    i >= ENTRIES_MAX - 1)
+			json_array_remove(entries, i);
+	}
+	json_array_insert_new(entries, 0, json_pack("{s:s, s:s}", "digest", hex, "image", image_id));
+	_cleanup_free_ char *text = json_dumps(entries, JSON_INDENT(1));
+	json_decref(entries);
+	return text ? file_write_atomic(path, text, strlen(text), 0600, err)
+		    : error_set(err, EINVAL, "the image's id can't be kept");
+}
