@@ -290,7 +290,7 @@ class Dev:
     def tree(self, path="/"):
         """The file system at path: path relative to it (bytes) → Entry; {} where it is not there."""
         if self.runtime == "embedded":
-            root = embedded_root(self.state, self.project.image)
+            root = embedded_root(self.state)
             directory = root / path.strip("/")
             return tree_of_directory(directory) if directory.is_dir() else {}
         if path == "/":
@@ -328,18 +328,12 @@ def networks():
     return set(docker("network", "ls", "-q", "--filter", "label=skiff.run").decode().split())
 
 
-def embedded_root(state, image):
-    """The root of the running embedded instance of the image, found through its process: what it sees is what counts."""
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (process / "environ").read_bytes()
-            root = pathlib.Path(os.readlink(process / "root"))
-        except OSError:
-            continue
-        if str(root) != "/" and os.fsencode(str(state)) in os.fsencode(str(root)):
-            return root
-        del environment
-    raise Failure(f"no embedded instance of {image} below {state}")
+def embedded_root(state):
+    """The root of the newest embedded instance below a state folder (client/embedded.h): an older one is on its way out."""
+    found = list(pathlib.Path(state).glob("skiff/embedded/runs/*/*/instance.json"))
+    if not found:
+        raise Failure(f"no embedded instance below {state}")
+    return max(found, key=lambda path: path.stat().st_mtime_ns).parent / "root"
 
 
 def remove_leftovers(image):
