@@ -31,6 +31,8 @@ struct deploy_options {
 	const char *run_id; /* label skiff.run of all that belongs to this run; the same for the same project: a hash of the configuration's path */
 	struct docker *docker;
 	bool embedded;
+	bool no_ports; /* --port-forward=false */
+	bool detached; /* what is deployed outlives this process (run): no live run of the project, and not swept as a killed one's leavings by another `run` */
 	struct cancel *cancel;
 };
 

@@ -1,0 +1,79 @@
+#include <errno.h>
+#include <stdio.h>
+
+#include "cli/pipeline.h"
+#include "deploy/deploy.h"
+
+static bool deploys(const struct config *config, const struct artifact *artifact)
+{
+	return config->docker_images.len > 0 ? strv_contains(&config->docker_images, artifact->image.value)
+					     : !artifact->required_by_others;
+}
+
+static int deploy_all(struct pipeline *p, struct deployer *deployer, struct published_ports *ports, struct error *err)
+{
+	int r = deployer->ops->sweep(deployer, p->cancel, err);
+	for (size_t i = 0; i < p->config->docker_images.len && r == 0; i++) {
+		const char *image = p->config->docker_images.items[i];
+		struct deployed_image extra = {.image = image, .tag = image};
+		if (!config_artifact(p->config, image))
+			r = deployer->ops->deploy(deployer, &extra, ports, p->cancel, err);
+	}
+	for (size_t i = 0; i < p->count && r == 0; i++) {
+		const struct artifact *artifact = p->config->artifacts.items[i];
+		struct deployed_image image = {
+			.artifact = artifact, .image = artifact->image.value, .tag = p->results[i].tag, .image_id = p->results[i].image_id};
+		if (deploys(p->config, artifact))
+			r = deployer->ops->deploy(deployer, &image, ports, p->cancel, err);
+	}
+	return r;
+}
+
+static int open_deployer(struct pipeline *p, struct deployer **deployer, struct error *err)
+{
+	const struct deploy_options options = {.config = p->config,
+					       .run_id = p->runtime.run_id,
+					       .docker = p->runtime.docker,
+					       .embedded = p->runtime.embedded,
+					       .no_ports = !p->options->port_forward,
+					       .detached = true,
+					       .cancel = p->cancel};
+	return deployer_open(&options, deployer, err);
+}
+
+int command_run(const struct options *options)
+{
+	CLEANUP(pipeline_release) struct pipeline p = {0};
+	CLEANUP(error_clear) struct error err = {0};
+	CLEANUP(published_ports_release) struct published_ports ports = {0};
+	struct deployer *deployer = NULL;
+	int code = pipeline_open(&p, options, "run");
+	if (code != EXIT_DONE)
+		return code;
+	int r = pipeline_build(&p, &err);
+	if (r == 0)
+		r = open_deployer(&p, &deployer, &err);
+	if (r == 0)
+		r = deploy_all(&p, deployer, &ports, &err);
+	if (deployer)
+		deployer->ops->free(deployer);
+	for (size_t i = 0; i < ports.len && r == 0; i++)
+		fprintf(stderr, "%s: running at http://%s:%u\n", ports.items[i].image, ports.items[i].address, ports.items[i].local);
+	return pipeline_exit(&p, r, &err);
+}
+
+int command_delete(const struct options *options)
+{
+	CLEANUP(pipeline_release) struct pipeline p = {0};
+	CLEANUP(error_clear) struct error err = {0};
+	struct deployer *deployer = NULL;
+	int code = pipeline_open(&p, options, "delete");
+	if (code != EXIT_DONE)
+		return code;
+	int r = open_deployer(&p, &deployer, &err);
+	if (r == 0) {
+		r = deployer->ops->cleanup(deployer, &err);
+		deployer->ops->free(deployer);
+	}
+	return pipeline_exit(&p, r, &err);
+}

@@ -1,0 +1,463 @@
+#include "dev/dev.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "build/base-image.h"
+#include "client/docker.h"
+#include "dev/lane.h"
+
+/* ---- jobs and quiet moments ---- */
+
+void dev_job(struct dev *dev, void (*work)(void *), void (*done)(void *), void *data)
+{
+	dev->jobs++;
+	loop_job(dev->loop, work, done, data);
+}
+
+void dev_job_done(struct dev *dev)
+{
+	dev->jobs--;
+	if (dev->jobs == 0 && (dev->phase == DEV_STOPPING || dev->reload))
+		loop_stop(dev->loop);
+}
+
+void dev_happened(struct dev *dev)
+{
+	dev->said_idle = false;
+}
+
+/* Ends this round of the loop once the running jobs are done: for good, or to start anew with another configuration. */
+static void wind_down(struct dev *dev)
+{
+	cancel_request(dev->cancel);
+	line_pipe_close(dev->lines);
+	for vec_each (lane, &dev->lanes)
+		for vec_each (instance, &(*lane)->instances)
+			if ((*instance)->logs)
+				cancel_request((*instance)->logs);
+	if (dev->jobs == 0)
+		loop_stop(dev->loop);
+}
+
+static bool everything_built(const struct dev *dev)
+{
+	for vec_each (lane, &dev->lanes)
+		if ((*lane)->state == LANE_BUILDING || ((*lane)->wants_build && lane_may_build(*lane)))
+			return false;
+	return true;
+}
+
+static bool everything_quiet(const struct dev *dev)
+{
+	for vec_each (each, &dev->lanes) {
+		if (!lane_is_quiet(*each))
+			return false;
+		for vec_each (instance, &(*each)->instances)
+			if ((*instance)->busy)
+				return false;
+	}
+	return !dev->listing && !dev->extras_running && dev->watch && !watch_pending(dev->watch);
+}
+
+static void say_quiet(struct dev *dev)
+{
+	if (dev->phase != DEV_RUNNING || dev->reload || dev->said_idle || !everything_quiet(dev))
+		return;
+	bool all_running = true;
+	for vec_each (lane, &dev->lanes)
+		all_running = all_running && !(*lane)->error && (!lane_deploys(*lane) || (*lane)->instances.len > 0);
+	if (all_running && !dev->ready) {
+		dev->ready = true;
+		tell_ready(dev);
+	}
+	tell_idle(dev);
+	dev->said_idle = true;
+}
+
+void dev_step_all(struct dev *dev)
+{
+	if (dev->phase == DEV_STOPPING || dev->reload)
+		return;
+	for vec_each (lane, &dev->lanes)
+		lane_step(*lane);
+	if (dev->phase == DEV_STARTING && everything_built(dev))
+		dev->phase = DEV_RUNNING;
+	if (dev->phase == DEV_RUNNING) {
+		for vec_each (each, &dev->lanes) {
+			struct lane *lane = *each;
+			bool allowed = dev->options->auto_deploy || dev->forced || !lane->deployed_id;
+			if (lane->state != LANE_BUILT || !allowed)
+				continue;
+			lane_deploy(lane);
+			lane_step(lane);
+		}
+	}
+	say_quiet(dev);
+}
+
+/* ---- changes ---- */
+
+static bool is_configuration(const struct dev *dev, const char *path)
+{
+	return strv_contains(&dev->config->files, path);
+}
+
+static void configuration_changed(struct dev *dev)
+{
+	CLEANUP(str_release) struct str text = {0}, report = {0};
+	if (config_print(dev->options->config, &text, &report) < 0) {
+		tell_error(dev, NULL, str_text(&report));
+		tell_warning(dev, "the configuration above can't be used; the last good one stays");
+		return;
+	}
+	if (str_equal(str_text(&text), dev->config_text))
+		return;
+	dev->reload = true;
+	tell_warning(dev, "the configuration changed: starting anew with it");
+	wind_down(dev);
+}
+
+static void on_changed(void *data, struct change_set *changes, bool settled, uint64_t first_event_ns)
+{
+	struct dev *dev = data;
+	if (dev->phase == DEV_STOPPING || dev->reload)
+		return;
+	dev->settled = settled;
+	dev->changed_ns = monotonic_ns();
+	for (size_t i = 0; i < changes->len; i++)
+		dev->configuration_changed |= is_configuration(dev, changes->items[i].path);
+	if (changes->len > 0) {
+		tell_change(dev, changes);
+		for vec_each (lane, &dev->lanes)
+			lane_add_changes(*lane, changes, first_event_ns);
+	}
+	if (dev->configuration_changed && settled) {
+		dev->configuration_changed = false;
+		configuration_changed(dev);
+	}
+	dev_step_all(dev);
+}
+
+static void on_notice(void *data, const char *message)
+{
+	tell_warning(data, message);
+}
+
+/* True where no lane can care. Pure: called for each path of the tree. */
+static bool on_prune(void *data, const char *path, bool directory)
+{
+	const struct dev *dev = data;
+	if (is_configuration(dev, path))
+		return false;
+	for vec_each (each, &dev->lanes) {
+		const struct lane *lane = *each;
+		if (!lane->source)
+			return false;
+		if (!sync_source_prunes(lane->source, path, directory))
+			return false;
+	}
+	return true;
+}
+
+static int add_roots(struct dev *dev, struct watch *watch, struct error *err)
+{
+	CLEANUP(strv_release) struct strv roots = {0};
+	for vec_each (each, &dev->lanes) {
+		if ((*each)->source)
+			sync_source_roots((*each)->source, &roots);
+		else
+			strv_push(&roots, (*each)->artifact->context);
+	}
+	strv_extend(&roots, &dev->config->files);
+	strv_sort_unique(&roots);
+	for (size_t i = 0; i < roots.len; i++) {
+		int r = watch_add(watch, roots.items[i], err);
+		if (r < 0)
+			return error_wrap(err, "can't watch %s", roots.items[i]);
+	}
+	return 0;
+}
+
+static struct watch *new_watch(struct dev *dev)
+{
+	const struct watch_callbacks callbacks = {.changed = on_changed, .notice = on_notice, .prune = on_prune, .data = dev};
+	return watch_new(dev->loop, &dev->options->watch, &callbacks);
+}
+
+void dev_watch_anew(struct dev *dev)
+{
+	CLEANUP(error_clear) struct error err = {0};
+	struct watch *watch = new_watch(dev), *old = dev->watch;
+	if (add_roots(dev, watch, &err) < 0)
+		tell_warning(dev, err.message);
+	watch_look(old); /* what it has seen and not told; the new one sees all from here on */
+	dev->watch = watch;
+	watch_free(old);
+}
+
+/* ---- starting and ending ---- */
+
+static void on_signal(void *data, int signal)
+{
+	struct dev *dev = data;
+	if (dev->phase == DEV_STOPPING)
+		_exit(130); /* asked twice: at once; the next start removes what is left */
+	dev->signal = signal;
+	dev->phase = DEV_STOPPING;
+	wind_down(dev);
+}
+
+static void on_key(void *data)
+{
+	struct dev *dev = data;
+	char keys[256];
+	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+	if (n <= 0) {
+		fd_watch_free(steal(&dev->keys));
+		return;
+	}
+	dev->forced = true;
+	watch_look(dev->watch);
+	dev_step_all(dev);
+	dev->forced = false;
+}
+
+static void listen(struct dev *dev)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		vec_push(&dev->signals, signal_watch_new(dev->loop, signals[i], on_signal, dev));
+	if (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp())
+		dev->keys = fd_watch_new(dev->loop, STDIN_FILENO, on_key, dev);
+}
+
+/* Images that are deployed as they are, without an artifact of this project. */
+struct extras_job {
+	struct dev *dev;
+	struct published_ports ports;
+	int r;
+	struct error err;
+};
+
+static void extras_work(void *data)
+{
+	struct extras_job *job = data;
+	struct deployer *deployer = job->dev->deployer;
+	const struct strv *images = &job->dev->config->docker_images;
+	for (size_t i = 0; i < images->len && job->r == 0; i++) {
+		if (config_artifact(job->dev->config, images->items[i]))
+			continue;
+		struct deployed_image image = {.image = images->items[i], .tag = images->items[i]};
+		job->r = deployer->ops->deploy(deployer, &image, &job->ports, job->dev->cancel, &job->err);
+	}
+}
+
+static void extras_done(void *data)
+{
+	struct extras_job *job = data;
+	struct dev *dev = job->dev;
+	dev->extras_running = false;
+	if (job->r < 0 && !cancel_requested(dev->cancel))
+		tell_error(dev, NULL, job->err.message);
+	for vec_each (port, &job->ports)
+		vec_push(&dev->ports, *port);
+	vec_release(&job->ports);
+	error_clear(&job->err);
+	free(job);
+	dev_step_all(dev);
+	dev_job_done(dev);
+}
+
+static void deploy_extras(struct dev *dev)
+{
+	struct extras_job *job = xcalloc(1, sizeof(*job));
+	job->dev = dev;
+	dev->extras_running = true;
+	dev_job(dev, extras_work, extras_done, job);
+}
+
+static int open_deployer(struct dev *dev, struct error *err)
+{
+	const struct deploy_options options = {.config = dev->config,
+					       .run_id = dev->run_id,
+					       .docker = dev->docker,
+					       .embedded = dev->embedded,
+					       .no_ports = !dev->options->port_forward,
+					       .cancel = dev->cancel};
+	return deployer_open(&options, &dev->deployer, err);
+}
+
+/* Lanes, sources and the watcher: what depends on the configuration. Blocking, before the loop runs. */
+static int start_round(struct dev *dev, struct error *err)
+{
+	dev->cancel = cancel_new();
+	dev->lines = line_pipe_new(dev->loop, dev->bus);
+	dev->phase = DEV_STARTING;
+	dev->settled = true;
+	dev->reload = dev->ready = dev->said_idle = false;
+	CLEANUP(str_release) struct str text = {0}, report = {0};
+	if (config_print(dev->options->config, &text, &report) == 0)
+		replace_string(&dev->config_text, str_text(&text));
+	int r = open_deployer(dev, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < dev->config->artifacts.len; i++) {
+		struct lane *lane = lane_new(dev, i);
+		CLEANUP(error_clear) struct error source_error = {0};
+		vec_push(&dev->lanes, lane);
+		/* A Dockerfile that does not parse: the first build says so, and a change of it mends it. */
+		(void)sync_source_new(dev->config, lane->artifact, base_image_lookup, dev->docker, &lane->source, &source_error);
+		lane->force_build = dev->options->force;
+		lane_want_build(lane, "first build");
+	}
+	dev->watch = new_watch(dev);
+	r = add_roots(dev, dev->watch, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < dev->config->warnings.len; i++)
+		tell_warning(dev, dev->config->warnings.items[i]);
+	instances_follow(dev);
+	if (dev->config->docker_images.len > 0)
+		deploy_extras(dev);
+	dev_step_all(dev);
+	return 0;
+}
+
+static void end_round(struct dev *dev)
+{
+	watch_free(steal(&dev->watch));
+	for vec_each (lane, &dev->lanes)
+		lane_free(*lane);
+	vec_release(&dev->lanes);
+	published_ports_release(&dev->ports);
+	line_pipe_free(steal(&dev->lines));
+	cancel_unref(steal(&dev->cancel));
+}
+
+/* With containers of images that the new configuration no longer has, all are removed: the rest starts again from its cached images. */
+static int load_again(struct dev *dev, struct error *err)
+{
+	struct config *config = NULL;
+	CLEANUP(str_release) struct str report = {0};
+	if (config_load(dev->options->config, &config, &report) < 0)
+		return error_set(err, EINVAL, "%s", str_text(&report)); /* changed once more since it was checked */
+	bool lost = false;
+	for vec_each (artifact, &dev->config->artifacts)
+		lost = lost || !config_artifact(config, (*artifact)->image.value);
+	int r = lost ? dev->deployer->ops->cleanup(dev->deployer, err) : 0;
+	dev->deployer->ops->free(steal(&dev->deployer));
+	config_free(dev->config);
+	dev->config = config;
+	return r;
+}
+
+static int run_rounds(struct dev *dev, struct error *err)
+{
+	int r;
+	for (;;) {
+		r = start_round(dev, err);
+		if (r < 0) {
+			dev->phase = DEV_STOPPING;
+			wind_down(dev);
+		}
+		if (dev->jobs > 0 || r == 0)
+			loop_run(dev->loop);
+		bool again = r == 0 && dev->reload && dev->phase != DEV_STOPPING;
+		end_round(dev);
+		if (!again)
+			return r;
+		r = load_again(dev, err);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* The same for the same project: what an earlier run left is found by it. */
+static char *project_id(const struct config *config)
+{
+	char hex[HASH_HEX_SIZE];
+	const char *file = config->files.len > 0 ? config->files.items[0] : "";
+	hash_to_hex(hash_bytes(file, strlen(file)), hex);
+	return xstrndup(hex, 16);
+}
+
+int dev_open_runtime(const char *name, const struct config *config, struct dev_runtime *out, char **fallback, struct error *err)
+{
+	int r = runtime_open(name, &out->runtime, fallback, NULL, err);
+	if (r < 0)
+		return r;
+	out->embedded = str_equal(out->runtime->ops->name, "embedded");
+	out->run_id = project_id(config);
+	return out->embedded ? 0 : docker_connect(&out->docker, NULL, err);
+}
+
+void dev_close_runtime(struct dev_runtime *rt)
+{
+	if (rt->runtime)
+		rt->runtime->ops->free(rt->runtime);
+	if (rt->docker)
+		docker_close(rt->docker);
+	free(rt->run_id);
+	*rt = (struct dev_runtime){0};
+}
+
+static int dev_open(struct dev *dev, struct error *err)
+{
+	_cleanup_free_ char *fallback = NULL;
+	struct dev_runtime rt = {0};
+	int r = dev_open_runtime(dev->options->runtime, dev->config, &rt, &fallback, err);
+	dev->runtime = rt.runtime;
+	dev->docker = rt.docker;
+	dev->run_id = rt.run_id;
+	dev->embedded = rt.embedded;
+	if (r < 0)
+		return r;
+	if (fallback)
+		tell_warning(dev, fallback);
+	dev->cancel = cancel_new();
+	r = open_deployer(dev, err);
+	if (r == 0)
+		r = dev->deployer->ops->sweep(dev->deployer, dev->cancel, err);
+	if (dev->deployer)
+		dev->deployer->ops->free(steal(&dev->deployer));
+	cancel_unref(steal(&dev->cancel));
+	return r;
+}
+
+static void dev_close(struct dev *dev)
+{
+	for vec_each (watch, &dev->signals)
+		signal_watch_free(*watch);
+	vec_release(&dev->signals);
+	fd_watch_free(dev->keys);
+	if (dev->deployer)
+		dev->deployer->ops->free(dev->deployer);
+	struct dev_runtime rt = {dev->runtime, dev->docker, dev->run_id, dev->embedded};
+	dev_close_runtime(&rt);
+	config_free(dev->config);
+	free(dev->config_text);
+	loop_free(dev->loop);
+}
+
+int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *signal, struct error *err)
+{
+	struct dev dev = {.options = options, .bus = bus, .config = config, .loop = loop_new()};
+	int r = dev_open(&dev, err);
+	if (r == 0) {
+		listen(&dev);
+		r = run_rounds(&dev, err);
+		if (options->cleanup && dev.deployer) {
+			CLEANUP(error_clear) struct error cleanup_error = {0};
+			if (dev.deployer->ops->cleanup(dev.deployer, &cleanup_error) < 0)
+				tell_warning(&dev, cleanup_error.message);
+		}
+	}
+	*signal = dev.signal;
+	dev_close(&dev);
+	return r;
+}

@@ -1,0 +1,305 @@
+/* Following the containers of a run: listed again whenever the runtime says that something changed; a session is opened into each new
+ * one, and its output is followed. */
+#include <errno.h>
+#include <string.h>
+
+#include "dev/lane.h"
+
+struct log_job {
+	struct dev *dev;
+	struct instance info; /* a copy: the instance may be freed before the job ends */
+	struct cancel *cancel;
+};
+
+static void copy_instance(struct instance *to, const struct instance *from)
+{
+	*to = (struct instance){.id = xstrdup(from->id),
+				.name = xstrdup_or_null(from->name),
+				.image = xstrdup_or_null(from->image),
+				.running = from->running,
+				.exit_code = from->exit_code};
+}
+
+static void release_instance(struct instance *instance)
+{
+	free(instance->id);
+	free(instance->name);
+	free(instance->image);
+}
+
+void lane_instance_release(struct lane_instance *instance)
+{
+	if (!instance)
+		return;
+	if (instance->logs)
+		cancel_request(instance->logs);
+	cancel_unref(instance->logs);
+	if (instance->session)
+		instance->lane->dev->runtime->ops->close(instance->session);
+	release_instance(&instance->info);
+	free(instance);
+}
+
+static void log_line(void *data, int stream, const char *line, size_t len)
+{
+	struct log_job *job = data;
+	line_pipe_put(job->dev->lines, EVENT_LOG, job->info.image, job->info.name, stream, line, len);
+}
+
+static void log_work(void *data)
+{
+	struct log_job *job = data;
+	(void)job->dev->runtime->ops->logs(job->dev->runtime, &job->info, log_line, job, job->cancel, NULL);
+}
+
+static void log_done(void *data)
+{
+	struct log_job *job = data;
+	struct dev *dev = job->dev;
+	release_instance(&job->info);
+	cancel_unref(job->cancel);
+	free(job);
+	dev_job_done(dev);
+}
+
+static void start_logs(struct lane_instance *instance)
+{
+	struct dev *dev = instance->lane->dev;
+	if (!dev->options->tail)
+		return;
+	if (instance->logs)
+		cancel_request(instance->logs);
+	cancel_unref(instance->logs);
+	instance->logs = cancel_new();
+	struct log_job *job = xcalloc(1, sizeof(*job));
+	job->dev = dev;
+	job->cancel = cancel_ref(instance->logs);
+	copy_instance(&job->info, &instance->info);
+	dev_job(dev, log_work, log_done, job);
+}
+
+struct open_job {
+	struct lane_instance *instance;
+	struct session *session;
+	int r;
+	struct error err;
+};
+
+static void open_work(void *data)
+{
+	struct open_job *job = data;
+	struct dev *dev = job->instance->lane->dev;
+	job->r = dev->runtime->ops->open(dev->runtime, &job->instance->info, &job->session, dev->cancel, &job->err);
+}
+
+static void open_done(void *data)
+{
+	struct open_job *job = data;
+	struct lane_instance *instance = job->instance;
+	struct lane *lane = instance->lane;
+	struct dev *dev = lane->dev;
+	instance->busy = false;
+	if (job->r < 0 && job->r != -ENOENT && !instance->gone && !cancel_requested(dev->cancel)) {
+		_cleanup_free_ char *message = error_format(&job->err);
+		lane_set_error(lane, message);
+	}
+	instance->session = job->session;
+	instance->behind = instance->behind || lane->owned.len > 0;
+	error_clear(&job->err);
+	free(job);
+	if (instance->gone)
+		lane_instance_release(instance);
+	dev_step_all(dev);
+	dev_job_done(dev);
+}
+
+static void open_session(struct lane_instance *instance)
+{
+	struct open_job *job = xcalloc(1, sizeof(*job));
+	job->instance = instance;
+	instance->busy = true;
+	dev_job(instance->lane->dev, open_work, open_done, job);
+}
+
+static struct lane_instance *find_instance(const struct lane *lane, const char *id)
+{
+	for vec_each (instance, &lane->instances)
+		if (str_equal((*instance)->info.id, id))
+			return *instance;
+	return NULL;
+}
+
+static void instance_gone(struct lane_instance *instance)
+{
+	instance->info.running = false;
+	tell_instance(instance, "gone");
+	instance->gone = true;
+	if (instance->logs)
+		cancel_request(instance->logs);
+	if (!instance->busy)
+		lane_instance_release(instance);
+}
+
+static void drop_missing(struct lane *lane, const struct instances *found)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < lane->instances.len; i++) {
+		struct lane_instance *instance = lane->instances.items[i];
+		bool there = false;
+		for vec_each (f, found)
+			there = there || str_equal(f->id, instance->info.id);
+		if (there)
+			lane->instances.items[kept++] = instance;
+		else
+			instance_gone(instance);
+	}
+	lane->instances.len = kept;
+}
+
+static void instance_seen(struct lane *lane, const struct instance *found)
+{
+	struct lane_instance *instance = find_instance(lane, found->id);
+	if (instance) {
+		bool was_running = instance->info.running;
+		instance->info.running = found->running;
+		instance->info.exit_code = found->exit_code;
+		if (!instance->session && !instance->busy)
+			open_session(instance);
+		if (was_running == found->running)
+			return;
+		tell_instance(instance, found->running ? "running" : "exited");
+		if (found->running)
+			start_logs(instance);
+		return;
+	}
+	instance = xcalloc(1, sizeof(*instance));
+	instance->lane = lane;
+	copy_instance(&instance->info, found);
+	vec_push(&lane->instances, instance);
+	tell_instance(instance, found->running ? "running" : "exited");
+	start_logs(instance);
+	open_session(instance);
+}
+
+/* Someone removed the container: what skiff deployed is deployed again, and catches up. */
+static void redeploy_if_gone(struct lane *lane)
+{
+	if (lane->state != LANE_IDLE || lane->wants_build || lane->build_failed || !lane->deployed_id || lane->instances.len > 0 ||
+	    !lane_deploys(lane))
+		return;
+	free(steal(&lane->deployed_id));
+	replace_string(&lane->build_reason, "its container is gone");
+	lane->build_started_ns = 0;
+	lane_deploy(lane);
+}
+
+struct list_job {
+	struct dev *dev;
+	struct instances found;
+	int r;
+	struct error err;
+};
+
+static void list_work(void *data)
+{
+	struct list_job *job = data;
+	job->r = job->dev->runtime->ops->list(job->dev->runtime, job->dev->run_id, &job->found, job->dev->cancel, &job->err);
+}
+
+static void take_list(struct dev *dev, const struct instances *found)
+{
+	for vec_each (each, &dev->lanes) {
+		struct lane *lane = *each;
+		if (lane->state == LANE_DEPLOYING) { /* its containers are being replaced: listed again after it */
+			dev->list_again = true;
+			continue;
+		}
+		drop_missing(lane, found);
+		for vec_each (f, found)
+			if (str_equal(f->image, lane->artifact->image.value))
+				instance_seen(lane, f);
+		redeploy_if_gone(lane);
+	}
+}
+
+static void list_done(void *data)
+{
+	struct list_job *job = data;
+	struct dev *dev = job->dev;
+	dev->listing = false;
+	if (dev->phase != DEV_STOPPING && !dev->reload) {
+		if (job->r < 0)
+			tell_warning(dev, job->err.message);
+		else
+			take_list(dev, &job->found);
+	}
+	instances_release(&job->found);
+	error_clear(&job->err);
+	free(job);
+	if (dev->list_again) {
+		dev->list_again = false;
+		bool deploying = false; /* the end of a deployment lists by itself */
+		for vec_each (lane, &dev->lanes)
+			deploying = deploying || (*lane)->state == LANE_DEPLOYING;
+		if (!deploying)
+			instances_refresh(dev);
+	}
+	dev_step_all(dev);
+	dev_job_done(dev);
+}
+
+void instances_refresh(struct dev *dev)
+{
+	if (dev->phase == DEV_STOPPING || dev->reload)
+		return;
+	if (dev->listing) {
+		dev->list_again = true;
+		return;
+	}
+	dev->listing = true;
+	struct list_job *job = xcalloc(1, sizeof(*job));
+	job->dev = dev;
+	dev_job(dev, list_work, list_done, job);
+}
+
+struct follow_job {
+	struct dev *dev;
+	int r;
+	struct error err;
+};
+
+static void follow_posted(void *data)
+{
+	instances_refresh(data);
+}
+
+static void follow_changed(void *data)
+{
+	struct follow_job *job = data;
+	loop_post(job->dev->loop, follow_posted, NULL, job->dev);
+}
+
+static void follow_work(void *data)
+{
+	struct follow_job *job = data;
+	struct dev *dev = job->dev;
+	job->r = dev->runtime->ops->follow(dev->runtime, dev->run_id, follow_changed, job, dev->cancel, &job->err);
+}
+
+static void follow_done(void *data)
+{
+	struct follow_job *job = data;
+	struct dev *dev = job->dev;
+	if (job->r < 0 && job->r != -ECANCELED && !cancel_requested(dev->cancel))
+		tell_warning(dev, job->err.message);
+	error_clear(&job->err);
+	free(job);
+	dev_job_done(dev);
+}
+
+void instances_follow(struct dev *dev)
+{
+	struct follow_job *job = xcalloc(1, sizeof(*job));
+	job->dev = dev;
+	dev_job(dev, follow_work, follow_done, job);
+}

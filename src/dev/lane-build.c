@@ -1,0 +1,237 @@
+/* Building and deploying: what a lane does when copying is not enough. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "build/base-image.h"
+#include "dev/lane.h"
+
+bool lane_may_build(const struct lane *lane)
+{
+	const struct dev *dev = lane->dev;
+	unsigned building = 0;
+	for vec_each (other, &dev->lanes)
+		building += (*other)->state == LANE_BUILDING;
+	int limit = dev->config->local.concurrency;
+	if (limit > 0 && building >= (unsigned)limit)
+		return false;
+	for vec_each (need, &lane->artifact->requires_) {
+		const struct lane *required = dev->lanes.items[need->artifact];
+		if (required->wants_build || required->state == LANE_BUILDING || !required->image_id)
+			return false;
+	}
+	for vec_each (other, &dev->lanes) /* two builds in one context get in each other's way */
+		if ((*other)->state == LANE_BUILDING && str_equal((*other)->artifact->context, lane->artifact->context))
+			return false;
+	return true;
+}
+
+struct build_job {
+	struct lane *lane;
+	struct build_request request;
+	struct build_result result;
+	struct sync_source *source; /* as the Dockerfile is when the build begins */
+	int r;
+	struct error err;
+};
+
+static void build_line(void *data, int stream, const char *line, size_t len)
+{
+	struct build_job *job = data;
+	line_pipe_put(job->lane->dev->lines, EVENT_PROGRESS, job->lane->artifact->image.value, NULL, stream, line, len);
+}
+
+static void build_work(void *data)
+{
+	struct build_job *job = data;
+	const struct dev *dev = job->lane->dev;
+	job->r = sync_source_new(dev->config, job->request.artifact, base_image_lookup, job->request.docker, &job->source, &job->err);
+	if (job->r < 0)
+		return;
+	job->request.source = job->source;
+	job->r = build_artifact(&job->request, &job->result, &job->err);
+	if (job->r < 0 || job->result.cached)
+		return;
+	/* Only now the base images are surely at hand: their WORKDIR, ENV and ONBUILD. */
+	struct sync_source *better = NULL;
+	if (sync_source_new(dev->config, job->request.artifact, base_image_lookup, job->request.docker, &better, NULL) == 0) {
+		sync_source_free(job->source);
+		job->source = better;
+	}
+}
+
+static void build_failed(struct lane *lane, struct build_job *job)
+{
+	_cleanup_free_ char *message = error_format(&job->err);
+	lane->build_failed = true;
+	lane->state = LANE_IDLE;
+	if (cancel_requested(lane->dev->cancel))
+		return;
+	tell_build(lane, "failed", elapsed_ms(lane->build_started_ns), str_text(&job->result.log));
+	lane_set_error(lane, message);
+	/* The next change builds again, whatever it is (step_copy): what failed is in the tree, nothing is forgotten. */
+}
+
+/* A lane that builds upon this image gets a new base. */
+static void rebuild_dependents(struct lane *lane)
+{
+	for vec_each (other, &lane->dev->lanes)
+		for vec_each (need, &(*other)->artifact->requires_)
+			if (need->artifact == lane->index && (*other)->image_id) {
+				_cleanup_free_ char *reason = xasprintf("%s, which it requires, was rebuilt", lane->artifact->image.value);
+				lane_want_build(*other, reason);
+			}
+}
+
+static void build_succeeded(struct lane *lane, struct build_job *job)
+{
+	bool new_image = !str_equal(lane->image_id, job->result.image_id);
+	sync_source_free(lane->source);
+	lane->source = steal(&job->source);
+	inputs_release(&lane->baseline);
+	lane->baseline = job->result.baseline;
+	job->result.baseline = (struct inputs){0};
+	replace_string(&lane->tag, job->result.tag);
+	replace_string(&lane->image_id, job->result.image_id);
+	lane->build_failed = false;
+	lane->force_build = false;
+	lane_set_error(lane, NULL);
+	lane->state = LANE_BUILT;
+	tell_build(lane, job->result.cached ? "cached" : "succeeded", elapsed_ms(lane->build_started_ns), NULL);
+	if (new_image)
+		rebuild_dependents(lane);
+}
+
+static void build_done(void *data)
+{
+	struct build_job *job = data;
+	struct lane *lane = job->lane;
+	struct dev *dev = lane->dev;
+	if (job->r < 0)
+		build_failed(lane, job);
+	else
+		build_succeeded(lane, job);
+	build_result_release(&job->result);
+	sync_source_free(job->source);
+	for vec_each (pair, &job->request.required) {
+		free(pair->name);
+		free(pair->value);
+	}
+	vec_release(&job->request.required);
+	error_clear(&job->err);
+	free(job);
+	if (lane->definitions_changed && lane->source && dev->phase != DEV_STOPPING)
+		dev_watch_anew(dev);
+	lane->definitions_changed = false;
+	dev_step_all(dev);
+	dev_job_done(dev);
+}
+
+void lane_build(struct lane *lane)
+{
+	struct dev *dev = lane->dev;
+	struct build_job *job = xcalloc(1, sizeof(*job));
+	job->lane = lane;
+	change_set_release(&lane->pending); /* the build reads the tree, and what changes from here on comes again */
+	lane->first_event_ns = 0;
+	lane->announced_wait = false;
+	job->request = (struct build_request){
+		.config = dev->config,
+		.artifact = lane->artifact,
+		.docker = dev->docker,
+		.embedded = dev->embedded,
+		.for_dev = true,
+		.tag = dev->options->tag,
+		.default_repo = dev->options->default_repo,
+		.force = lane->force_build,
+		.line = build_line,
+		.data = job,
+		.cancel = dev->cancel,
+	};
+	for vec_each (need, &lane->artifact->requires_)
+		vec_push(&job->request.required, (struct pair){.name = xstrdup(need->alias),
+							       .value = xstrdup(dev->lanes.items[need->artifact]->tag)});
+	lane->wants_build = false;
+	lane->state = LANE_BUILDING;
+	lane->build_started_ns = monotonic_ns();
+	tell_build(lane, "started", -1, NULL);
+	dev_job(dev, build_work, build_done, job);
+}
+
+struct deploy_job {
+	struct lane *lane;
+	struct deployed_image image;
+	struct published_ports ports;
+	struct cancel *cancel;
+	int r;
+	struct error err;
+};
+
+static void deploy_work(void *data)
+{
+	struct deploy_job *job = data;
+	struct deployer *deployer = job->lane->dev->deployer;
+	job->r = deployer->ops->deploy(deployer, &job->image, &job->ports, job->cancel, &job->err);
+}
+
+static void replace_ports(struct dev *dev, const char *image, struct published_ports *ports)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < dev->ports.len; i++) {
+		struct published_port *port = &dev->ports.items[i];
+		if (str_equal(port->image, image)) {
+			free(port->image);
+			free(port->address);
+		} else {
+			dev->ports.items[kept++] = *port;
+		}
+	}
+	dev->ports.len = kept;
+	for vec_each (port, ports)
+		vec_push(&dev->ports, *port);
+	vec_release(ports);
+}
+
+static void deploy_done(void *data)
+{
+	struct deploy_job *job = data;
+	struct lane *lane = job->lane;
+	struct dev *dev = lane->dev;
+	lane->state = LANE_IDLE;
+	if (job->r < 0) {
+		_cleanup_free_ char *message = error_format(&job->err);
+		lane->build_failed = true;
+		if (!cancel_requested(dev->cancel)) {
+			tell_deploy(lane, "failed", elapsed_ms(lane->build_started_ns), NULL);
+			lane_set_error(lane, message);
+		}
+		published_ports_release(&job->ports);
+	} else {
+		replace_string(&lane->deployed_id, lane->image_id);
+		lane_prune_owned(lane);
+		tell_deploy(lane, "succeeded", elapsed_ms(lane->build_started_ns), &job->ports);
+		replace_ports(dev, lane->artifact->image.value, &job->ports);
+	}
+	error_clear(&job->err);
+	free(job);
+	instances_refresh(dev);
+	dev_step_all(dev);
+	dev_job_done(dev);
+}
+
+void lane_deploy(struct lane *lane)
+{
+	struct dev *dev = lane->dev;
+	bool unchanged = str_equal(lane->deployed_id, lane->image_id) && lane->owned.len == 0 && lane->instances.len > 0;
+	if (unchanged || !lane_deploys(lane)) {
+		lane->state = LANE_IDLE;
+		return;
+	}
+	struct deploy_job *job = xcalloc(1, sizeof(*job));
+	job->lane = lane;
+	job->image = (struct deployed_image){
+		.artifact = lane->artifact, .image = lane->artifact->image.value, .tag = lane->tag, .image_id = lane->image_id};
+	job->cancel = dev->cancel;
+	lane->state = LANE_DEPLOYING;
+	dev_job(dev, deploy_work, deploy_done, job);
+}

@@ -1,0 +1,484 @@
+/* Carrying a decision's copies into the instances of a lane.
+ *
+ * prepare (job): look at each source; what has the content and mode that the destination has already is left out.
+ * owned (loop): write down what the destinations must be, before anything is sent.
+ * apply (a job an instance): carry; one that fails is `behind` and holds up no other. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "dev/lane.h"
+
+enum { RETRY_FIRST_MS = 200, RETRIES_MAX = 6 };
+
+struct candidate {
+	struct carry_item item;
+	unsigned host_mode;
+	struct hash hash;
+	bool known; /* what the destination holds: */
+	enum carry_kind known_kind;
+	unsigned known_mode;
+	struct hash known_hash;
+	bool skip; /* same, gone by now, or nothing that can be carried (a socket) */
+};
+
+/* One batch; shared by the jobs of its instances, read-only once prepared. */
+struct batch {
+	struct lane *lane;
+	VEC(struct candidate) candidates;
+	struct carry carry;
+	struct sync_timing timing;
+	unsigned users;
+	int r; /* of the host's hooks */
+	struct error err;
+};
+
+void owned_free(void *data)
+{
+	struct owned *owned = data;
+	if (owned)
+		free(owned->src);
+	free(owned);
+}
+
+static void batch_unref(struct batch *batch)
+{
+	if (--batch->users > 0)
+		return;
+	for vec_each (c, &batch->candidates) {
+		free(c->item.src);
+		free(c->item.dest);
+	}
+	vec_release(&batch->candidates);
+	carry_release(&batch->carry);
+	error_clear(&batch->err);
+	free(batch);
+}
+
+bool lane_image_holds(const struct lane *lane, const char *src, const char *dest)
+{
+	const struct copy_map *map = lane->source ? sync_source_copy_map(lane->source) : NULL;
+	const char *rel = path_below(src, lane->artifact->context);
+	if (!map || !rel)
+		return false;
+	for vec_each (rule, &map->rules) {
+		_cleanup_free_ char *lands = NULL;
+		if (rule->final && copy_rule_destination(rule, rel, &lands) && str_equal(lands, dest))
+			return true;
+	}
+	return false;
+}
+
+static enum carry_kind kind_of_mode(unsigned mode)
+{
+	return S_ISLNK(mode) ? CARRY_SYMLINK : S_ISDIR(mode) ? CARRY_DIRECTORY : CARRY_FILE;
+}
+
+/* What the destination holds, as far as is known: what was carried there, else what the image's build read. */
+static void look_up_known(const struct lane *lane, struct candidate *c)
+{
+	const struct owned *owned = map_get(&lane->owned, c->item.dest);
+	if (owned) {
+		c->known = owned->kind != CARRY_DELETE && owned->mode == c->item.mode;
+		c->known_kind = owned->kind;
+		c->known_mode = owned->host_mode;
+		c->known_hash = owned->hash;
+		return;
+	}
+	const char *rel = path_below(c->item.src, lane->artifact->context);
+	const struct input *input = rel ? inputs_find(&lane->baseline, rel) : NULL;
+	if (!input || !lane_image_holds(lane, c->item.src, c->item.dest))
+		return;
+	c->known = true;
+	c->known_kind = kind_of_mode(input->mode);
+	c->known_mode = input->mode;
+	c->known_hash = input->hash;
+}
+
+static int hash_source(const char *path, unsigned mode, struct hash *hash)
+{
+	if (S_ISLNK(mode)) {
+		char target[PATH_MAX];
+		ssize_t n = readlink(path, target, sizeof(target));
+		if (n < 0)
+			return -errno;
+		*hash = hash_bytes(target, (size_t)n);
+		return 0;
+	}
+	if (S_ISDIR(mode)) {
+		*hash = (struct hash){0};
+		return 0;
+	}
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	return fd < 0 ? -errno : hash_fd(fd, hash, NULL);
+}
+
+static void prepare_candidate(struct candidate *c)
+{
+	struct stat st;
+	if (c->item.kind == CARRY_DELETE)
+		return;
+	c->skip = lstat(c->item.src, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode));
+	if (c->skip)
+		return; /* gone again: a change of its own will tell */
+	c->host_mode = st.st_mode;
+	c->item.kind = kind_of_mode(st.st_mode);
+	c->skip = hash_source(c->item.src, st.st_mode, &c->hash) == -ENOENT ||
+		  (c->known && c->known_kind == c->item.kind && c->known_mode == c->host_mode && hash_equal(c->known_hash, c->hash));
+}
+
+static char *shown_paths(const struct batch *batch, bool deletes)
+{
+	CLEANUP(strv_release) struct strv paths = {0};
+	_cleanup_free_ char *cwd = path_absolute(".");
+	for vec_each (c, &batch->candidates) {
+		const char *path = c->item.src ? c->item.src : c->item.dest;
+		const char *below = path_below(path, cwd);
+		if (!c->skip && (c->item.kind == CARRY_DELETE) == deletes)
+			strv_push(&paths, below ? below : path);
+	}
+	strv_sort_unique(&paths);
+	return strv_join(&paths, ";");
+}
+
+static void hook_line(void *data, int stream, const char *line, size_t len)
+{
+	struct batch *batch = data;
+	line_pipe_put(batch->lane->dev->lines, EVENT_PROGRESS, batch->lane->artifact->image.value, NULL, stream, line, len);
+}
+
+static int run_host_hooks(struct batch *batch, const struct hook_list *hooks, struct error *err)
+{
+	const struct lane *lane = batch->lane;
+	if (hooks->len == 0)
+		return 0;
+	CLEANUP(strv_release) struct strv env = {0};
+	_cleanup_free_ char *cwd = path_absolute(".");
+	_cleanup_free_ char *changed = shown_paths(batch, false), *deleted = shown_paths(batch, true);
+	strv_pushf(&env, "SKAFFOLD_IMAGE=%s", lane->tag);
+	strv_pushf(&env, "SKAFFOLD_BUILD_CONTEXT=%s", lane->artifact->context);
+	strv_pushf(&env, "SKAFFOLD_FILES_ADDED_OR_MODIFIED=%s", changed);
+	strv_pushf(&env, "SKAFFOLD_FILES_DELETED=%s", deleted);
+	strv_push(&env, "SKAFFOLD_KUBE_CONTEXT=");
+	strv_push(&env, "SKAFFOLD_NAMESPACES=");
+	strv_pushf(&env, "SKAFFOLD_WORK_DIR=%s", cwd);
+	return hooks_run_host(hooks, lane->artifact->base_dir, (const char *const *)env.items, hook_line, batch, lane->dev->cancel, err);
+}
+
+static void prepare_work(void *data)
+{
+	struct batch *batch = data;
+	for vec_each (c, &batch->candidates)
+		prepare_candidate(c);
+	batch->r = run_host_hooks(batch, &batch->lane->artifact->sync.before, &batch->err);
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct carry_item *x = a, *y = b;
+	int order = (x->kind == CARRY_DELETE) - (y->kind == CARRY_DELETE);
+	return order ? order : strcmp(x->dest, y->dest);
+}
+
+static void carry_add(struct carry *carry, enum carry_kind kind, const char *src, const char *dest, int mode)
+{
+	vec_push(carry, (struct carry_item){.kind = kind, .src = xstrdup_or_null(src), .dest = xstrdup(dest), .mode = mode});
+}
+
+/* The journal's line of one destination, written before it is sent. */
+static void own(struct lane *lane, const struct candidate *c)
+{
+	struct owned *owned = xcalloc(1, sizeof(*owned));
+	*owned = (struct owned){.kind = c->item.kind,
+				.src = xstrdup_or_null(c->item.src),
+				.mode = c->item.mode,
+				.hash = c->hash,
+				.host_mode = c->host_mode};
+	owned_free(map_set(&lane->owned, c->item.dest, owned));
+}
+
+static void all_owned(const struct lane *lane, struct carry *carry)
+{
+	for map_each (entry, &lane->owned) {
+		const struct owned *owned = entry->value;
+		carry_add(carry, owned->kind, owned->src, entry->key, owned->mode);
+	}
+	qsort(carry->items, carry->len, sizeof(*carry->items), compare_items);
+}
+
+struct apply_job {
+	struct batch *batch;
+	struct lane_instance *instance;
+	struct carry everything; /* where the instance was behind */
+	const struct carry *carry;
+	struct carry_report report;
+	bool hook_failed;
+	int r;
+	struct error err;
+};
+
+static int run_container_hooks(struct apply_job *job, const struct hook_list *hooks)
+{
+	const struct runtime_ops *ops = job->batch->lane->dev->runtime->ops;
+	for vec_each (hook, hooks) {
+		if (!hook->container)
+			continue;
+		CLEANUP(str_release) struct str output = {.max = 64 << 10};
+		int r = ops->run(job->instance->session, (const char *const *)hook->command.items, &output, job->batch->lane->dev->cancel,
+				 &job->err);
+		job->hook_failed = r != 0;
+		if (r < 0)
+			return r;
+		if (r > 0)
+			return error_at(&job->err, hook->place, EIO, "the hook %s ended with %d: %s", hook->command.items[0], r,
+					str_text(&output));
+	}
+	return 0;
+}
+
+static void apply_work(void *data)
+{
+	struct apply_job *job = data;
+	const struct lane *lane = job->batch->lane;
+	const struct runtime_ops *ops = lane->dev->runtime->ops;
+	struct cancel *cancel = lane->dev->cancel;
+	job->r = run_container_hooks(job, &lane->artifact->sync.before);
+	if (job->r < 0)
+		return;
+	job->r = ops->apply(job->instance->session, job->carry, &job->report, cancel, &job->err);
+	if (job->r < 0)
+		return;
+	job->r = run_container_hooks(job, &lane->artifact->sync.after);
+	if (job->r < 0)
+		return;
+	if (lane->artifact->restart == RESTART_CONTAINER || !job->instance->info.running)
+		job->r = ops->restart(job->instance->session, 0, cancel, &job->err);
+	else if (lane->artifact->restart == RESTART_SIGNAL)
+		job->r = ops->restart(job->instance->session, lane->artifact->signal, cancel, &job->err);
+}
+
+static void after_hooks_work(void *data)
+{
+	struct batch *batch = data;
+	batch->r = run_host_hooks(batch, &batch->lane->artifact->sync.after, &batch->err);
+}
+
+static void batch_end(struct batch *batch)
+{
+	struct lane *lane = batch->lane;
+	if (batch->r < 0) {
+		_cleanup_free_ char *message = error_format(&batch->err);
+		lane_set_error(lane, message);
+	}
+	lane->state = LANE_IDLE;
+	batch_unref(batch);
+	dev_step_all(lane->dev);
+}
+
+static void after_hooks_done(void *data)
+{
+	struct batch *batch = data;
+	struct dev *dev = batch->lane->dev;
+	batch_end(batch);
+	dev_job_done(dev);
+}
+
+/* True where each item that failed is one that the image's build writes too. */
+static bool rebuild_helps(const struct lane *lane, const struct apply_job *job)
+{
+	for (size_t i = 0; i < job->report.len; i++) {
+		const struct carry_item *item = &job->carry->items[i];
+		const struct carry_result *result = &job->report.results[i];
+		if (result->code == 0)
+			continue;
+		if (result->code == ENOSPC || (item->src && !lane_image_holds(lane, item->src, item->dest)))
+			return false;
+	}
+	return true;
+}
+
+static const char *first_failure(const struct apply_job *job)
+{
+	for (size_t i = 0; i < job->report.len; i++)
+		if (job->report.results[i].code)
+			return job->report.results[i].message;
+	return NULL;
+}
+
+static void apply_failed(struct lane *lane, struct apply_job *job)
+{
+	_cleanup_free_ char *text = error_format(&job->err);
+	const char *message = first_failure(job) ? first_failure(job) : text;
+	job->instance->behind = true;
+	if (cancel_requested(lane->dev->cancel))
+		return;
+	tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->timing, message);
+	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
+	if (broken && lane->retries < RETRIES_MAX) {
+		lane->dev->runtime->ops->close(steal(&job->instance->session));
+		timer_start(lane->retry, (uint64_t)RETRY_FIRST_MS << lane->retries++);
+		return;
+	}
+	if (!broken && !job->hook_failed && rebuild_helps(lane, job)) {
+		lane_want_build(lane, message);
+		return;
+	}
+	job->instance->stuck = true;
+	lane_set_error(lane, message);
+}
+
+static void apply_done(void *data)
+{
+	struct apply_job *job = data;
+	struct lane_instance *instance = job->instance;
+	struct batch *batch = job->batch;
+	struct lane *lane = batch->lane;
+	struct dev *dev = lane->dev;
+	instance->busy = false;
+	batch->timing.transfer_us = job->report.transfer_us;
+	if (job->r < 0) {
+		apply_failed(lane, job);
+	} else {
+		instance->behind = instance->stuck = false;
+		lane->retries = 0;
+		if (!lane->build_failed)
+			lane_set_error(lane, NULL);
+		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->timing, NULL);
+	}
+	carry_report_release(&job->report);
+	carry_release(&job->everything);
+	error_clear(&job->err);
+	free(job);
+	if (instance->gone)
+		lane_instance_release(instance);
+	if (--lane->sync_jobs > 0)
+		batch_unref(batch);
+	else if (lane->artifact->sync.after.len > 0 && dev->phase != DEV_STOPPING)
+		dev_job(dev, after_hooks_work, after_hooks_done, batch);
+	else
+		batch_end(batch);
+	dev_job_done(dev);
+}
+
+static void apply_to(struct batch *batch, struct lane_instance *instance)
+{
+	struct apply_job *job = xcalloc(1, sizeof(*job));
+	job->batch = batch;
+	job->instance = instance;
+	job->carry = &batch->carry;
+	if (instance->behind) {
+		all_owned(batch->lane, &job->everything);
+		job->carry = &job->everything;
+	}
+	batch->users++;
+	batch->lane->sync_jobs++;
+	instance->busy = true;
+	dev_job(batch->lane->dev, apply_work, apply_done, job);
+}
+
+static void apply_to_all(struct batch *batch)
+{
+	struct lane *lane = batch->lane;
+	batch->users++; /* ours, while the jobs start */
+	for vec_each (each, &lane->instances) {
+		struct lane_instance *instance = *each;
+		if (!instance->session)
+			instance->behind = true; /* it catches up once it is open */
+		else if (batch->carry.len > 0 || instance->behind)
+			apply_to(batch, instance);
+	}
+	if (lane->sync_jobs > 0) {
+		batch_unref(batch);
+		return;
+	}
+	batch_end(batch);
+}
+
+static void prepare_done(void *data)
+{
+	struct batch *batch = data;
+	struct lane *lane = batch->lane;
+	struct dev *dev = lane->dev;
+	if (batch->r < 0) {
+		for vec_each (instance, &lane->instances)
+			(*instance)->behind = (*instance)->stuck = true;
+	}
+	for vec_each (c, &batch->candidates) {
+		if (c->skip)
+			continue;
+		own(lane, c);
+		carry_add(&batch->carry, c->item.kind, c->item.src, c->item.dest, c->item.mode);
+	}
+	if (batch->carry.len > 0)
+		qsort(batch->carry.items, batch->carry.len, sizeof(*batch->carry.items), compare_items);
+	batch->users = 0;
+	if (batch->r < 0 || dev->phase == DEV_STOPPING) {
+		batch->users = 1;
+		batch_end(batch);
+	} else {
+		apply_to_all(batch);
+	}
+	dev_job_done(dev);
+}
+
+/* A file that became a folder (or the reverse) is both deleted and written: writing replaces it, the delete must not follow. */
+static bool is_written(const struct batch *batch, const char *dest)
+{
+	for vec_each (c, &batch->candidates)
+		if (c->item.kind != CARRY_DELETE && (path_below(c->item.dest, dest) || path_below(dest, c->item.dest)))
+			return true;
+	return false;
+}
+
+static struct batch *batch_new(struct lane *lane)
+{
+	struct batch *batch = xcalloc(1, sizeof(*batch));
+	batch->lane = lane;
+	batch->timing = (struct sync_timing){
+		.first_event_ns = lane->sync_first_event_ns, .planned_ns = lane->dev->changed_ns, .decided_ns = monotonic_ns()};
+	return batch;
+}
+
+void lane_sync(struct lane *lane, struct decision *decision)
+{
+	struct batch *batch = batch_new(lane);
+	for vec_each (copy, &decision->copies) {
+		for (size_t i = 0; i < copy->dests.len; i++) {
+			struct candidate *c = vec_add(&batch->candidates);
+			c->item = (struct carry_item){.kind = copy->directory ? CARRY_DIRECTORY : CARRY_FILE,
+						      .src = xstrdup(copy->src),
+						      .dest = xstrdup(copy->dests.items[i]),
+						      .mode = copy->mode};
+			look_up_known(lane, c);
+		}
+	}
+	for (size_t i = 0; i < decision->deletes.len; i++)
+		if (!is_written(batch, decision->deletes.items[i]))
+			vec_push(&batch->candidates,
+				 (struct candidate){.item = {.kind = CARRY_DELETE, .dest = xstrdup(decision->deletes.items[i])}});
+	lane->state = LANE_SYNCING;
+	dev_job(lane->dev, prepare_work, prepare_done, batch);
+}
+
+void lane_catch_up(struct lane *lane)
+{
+	lane->state = LANE_SYNCING;
+	lane->sync_first_event_ns = 0;
+	apply_to_all(batch_new(lane));
+}
+
+void lane_prune_owned(struct lane *lane)
+{
+	for map_each (entry, &lane->owned) {
+		const struct owned *owned = entry->value;
+		const char *rel = owned->src ? path_below(owned->src, lane->artifact->context) : NULL;
+		bool built = !owned->src || (rel && inputs_find(&lane->baseline, rel) && lane_image_holds(lane, owned->src, entry->key));
+		if (built)
+			owned_free(map_remove(&lane->owned, entry->key));
+	}
+}

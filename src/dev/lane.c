@@ -1,0 +1,207 @@
+#include "dev/lane.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "base/path.h"
+
+static void retry_now(void *data)
+{
+	struct lane *lane = data;
+	instances_refresh(lane->dev); /* the instance may be gone by now, or be another */
+	lane_step(lane);
+}
+
+struct lane *lane_new(struct dev *dev, size_t index)
+{
+	struct lane *lane = xcalloc(1, sizeof(*lane));
+	lane->dev = dev;
+	lane->index = index;
+	lane->artifact = dev->config->artifacts.items[index];
+	lane->retry = timer_new(dev->loop, retry_now, lane);
+	return lane;
+}
+
+void lane_free(struct lane *lane)
+{
+	if (!lane)
+		return;
+	for vec_each (instance, &lane->instances)
+		lane_instance_release(*instance);
+	vec_release(&lane->instances);
+	sync_source_free(lane->source);
+	change_set_release(&lane->pending);
+	map_release(&lane->owned, owned_free);
+	inputs_release(&lane->baseline);
+	timer_free(lane->retry);
+	free(lane->build_reason);
+	free(lane->error);
+	free(lane->tag);
+	free(lane->image_id);
+	free(lane->deployed_id);
+	free(lane);
+}
+
+bool lane_deploys(const struct lane *lane)
+{
+	const struct strv *images = &lane->dev->config->docker_images;
+	if (images->len > 0)
+		return strv_contains(images, lane->artifact->image.value);
+	return !lane->artifact->required_by_others;
+}
+
+void lane_set_error(struct lane *lane, const char *message)
+{
+	if (message && !str_equal(lane->error, message))
+		tell_error(lane->dev, lane->artifact->image.value, message);
+	replace_string(&lane->error, message);
+}
+
+/* Nothing below a root of this lane? Then its changes are another's. */
+static bool concerns(const struct lane *lane, const struct change *change)
+{
+	if (!lane->source)
+		return path_below(change->path, lane->artifact->context) != NULL;
+	CLEANUP(strv_release) struct strv roots = {0};
+	sync_source_roots(lane->source, &roots);
+	for (size_t i = 0; i < roots.len; i++)
+		if (path_below(change->path, roots.items[i]))
+			return !sync_source_prunes(lane->source, change->path, change->directory);
+	return false;
+}
+
+void lane_add_changes(struct lane *lane, const struct change_set *changes, uint64_t first_event_ns)
+{
+	size_t before = lane->pending.len;
+	for (size_t i = 0; i < changes->len; i++)
+		if (concerns(lane, &changes->items[i]))
+			change_set_add(&lane->pending, changes->items[i].kind, changes->items[i].directory,
+				       changes->items[i].path);
+	if (lane->pending.len == before)
+		return;
+	if (before == 0)
+		lane->first_event_ns = first_event_ns;
+	change_set_sort(&lane->pending);
+}
+
+void lane_want_build(struct lane *lane, const char *reason)
+{
+	lane->wants_build = true;
+	replace_string(&lane->build_reason, reason);
+}
+
+bool lane_is_quiet(const struct lane *lane)
+{
+	return lane->state == LANE_IDLE && !(lane->wants_build && lane_may_build(lane)) &&
+	       (lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry);
+}
+
+static void drop_pending(struct lane *lane)
+{
+	change_set_release(&lane->pending);
+	lane->first_event_ns = 0;
+	lane->announced_wait = false;
+}
+
+/* Held back until something else happens: the person is told once. */
+static void wait_with_pending(struct lane *lane, const char *why)
+{
+	if (!lane->announced_wait) {
+		_cleanup_free_ char *message = xasprintf("%s: %zu change%s waiting: %s", lane->artifact->image.value,
+							 lane->pending.len, lane->pending.len == 1 ? " is" : "s are", why);
+		tell_warning(lane->dev, message);
+	}
+	lane->announced_wait = true;
+}
+
+static void decide_without_source(struct decision *d)
+{
+	d->kind = DECISION_REBUILD;
+	d->reason = xstrdup("the last build did not get as far as its Dockerfile");
+}
+
+static void step_rebuild(struct lane *lane, const struct decision *d)
+{
+	struct dev *dev = lane->dev;
+	if (!dev->settled)
+		return; /* dearer than a copy: it waits until the batch is whole */
+	if (!dev->options->auto_build && !dev->forced) {
+		wait_with_pending(lane, "automatic builds are off; press Enter to build");
+		return;
+	}
+	tell_decision(lane, d);
+	lane_want_build(lane, d->reason);
+	lane->definitions_changed = true;
+	lane_step(lane);
+}
+
+static void step_copy(struct lane *lane, struct decision *d)
+{
+	struct dev *dev = lane->dev;
+	if (!dev->options->auto_sync && !dev->forced) {
+		wait_with_pending(lane, "automatic copies are off; press Enter to copy");
+		return;
+	}
+	if (lane->instances.len == 0) {
+		if (lane->build_failed || !lane_deploys(lane)) { /* only a build can bring this change anywhere */
+			step_rebuild(lane, d);
+			return;
+		}
+		wait_with_pending(lane, "no container is there yet");
+		return;
+	}
+	tell_decision(lane, d);
+	bool retry_build = lane->build_failed;
+	_cleanup_free_ char *reason = retry_build ? xstrdup(lane->build_reason ? lane->build_reason : "the last build failed") : NULL;
+	lane->sync_first_event_ns = lane->first_event_ns;
+	drop_pending(lane);
+	lane_sync(lane, d);
+	if (retry_build) /* what was carried may be what the failed build lacked */
+		lane_want_build(lane, reason);
+}
+
+static void step_pending(struct lane *lane)
+{
+	struct decision d = {0};
+	if (lane->source)
+		plan_artifact(lane->source, &lane->pending, &d);
+	else
+		decide_without_source(&d);
+	switch (d.kind) {
+	case DECISION_NONE:
+		tell_decision(lane, &d);
+		drop_pending(lane);
+		break;
+	case DECISION_COPY:
+		step_copy(lane, &d);
+		break;
+	case DECISION_GENERATE:
+	case DECISION_REBUILD:
+		step_rebuild(lane, &d);
+		break;
+	}
+	decision_release(&d);
+}
+
+static bool any_behind(const struct lane *lane)
+{
+	for vec_each (instance, &lane->instances)
+		if ((*instance)->behind && !(*instance)->stuck && (*instance)->session)
+			return true;
+	return false;
+}
+
+void lane_step(struct lane *lane)
+{
+	if (lane->dev->phase == DEV_STOPPING || lane->dev->reload || lane->state != LANE_IDLE)
+		return;
+	if (lane->wants_build) {
+		if (lane_may_build(lane))
+			lane_build(lane);
+		return;
+	}
+	if (lane->pending.len > 0)
+		step_pending(lane);
+	else if (any_behind(lane) && !timer_running(lane->retry))
+		lane_catch_up(lane);
+}

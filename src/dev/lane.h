@@ -1,0 +1,162 @@
+/* Inside the dev loop: one lane an artifact. A lane is a state machine on the loop thread; what blocks are its jobs.
+ *
+ *            changes                        settled, rebuild
+ *     IDLE ──────────► SYNCING ──► IDLE ──────────────────────► BUILDING ──► BUILT ──► DEPLOYING ──► IDLE
+ *
+ * What arrives meanwhile waits in `pending` and is planned again afterwards (law 1). What was carried stands in `owned`, written before
+ * it is sent: an instance that missed something is `behind`, and gets all of `owned` (laws 5 and 6). */
+#ifndef DEV_LANE_H
+#define DEV_LANE_H
+
+#include "base/change.h"
+#include "base/map.h"
+#include "build/build.h"
+#include "deploy/deploy.h"
+#include "dev/dev.h"
+#include "dev/lines.h"
+#include "io/loop.h"
+#include "runtime/runtime.h"
+#include "sync/plan.h"
+
+struct docker;
+
+enum lane_state { LANE_IDLE, LANE_SYNCING, LANE_BUILDING, LANE_BUILT, LANE_DEPLOYING };
+
+/* A destination that differs from what the image holds. */
+struct owned {
+	enum carry_kind kind;
+	char *src; /* absolute; NULL for a delete */
+	int mode;
+	struct hash hash; /* of what was last prepared for it */
+	unsigned host_mode;
+};
+
+struct lane_instance {
+	struct lane *lane;
+	struct instance info;
+	struct session *session; /* NULL: not open yet, or broken */
+	struct cancel *logs;     /* of its log job; NULL: none */
+	bool behind;             /* gets all of owned at the next chance */
+	bool stuck;              /* what failed would fail again: the next change, not the next chance */
+	bool busy;               /* a job uses the session */
+	bool gone;               /* freed when the job is done */
+};
+
+struct lane {
+	struct dev *dev;
+	size_t index; /* in dev->lanes and config->artifacts */
+	const struct artifact *artifact;
+	struct sync_source *source; /* NULL: the Dockerfile does not parse: every change is a rebuild */
+	enum lane_state state;
+	bool wants_build;
+	bool force_build;
+	bool build_failed;   /* the last build or deployment failed; the old version keeps running */
+	bool definitions_changed; /* the watcher has to look at the tree anew after this build */
+	char *build_reason;  /* why it is (re)built, for a person */
+	uint64_t build_started_ns;
+	struct change_set pending;
+	uint64_t first_event_ns; /* of pending; 0: none */
+	uint64_t sync_first_event_ns; /* of the batch that is carried */
+	bool announced_wait;
+	char *error;         /* the standing error; NULL: none */
+	struct map owned;    /* destination → struct owned */
+	struct inputs baseline;
+	char *tag, *image_id;
+	char *deployed_id;   /* the image that its instances run */
+	VEC(struct lane_instance *) instances;
+	unsigned sync_jobs;  /* instances still being carried to */
+	unsigned retries;
+	struct timer *retry;
+};
+
+enum dev_phase { DEV_STARTING, DEV_RUNNING, DEV_STOPPING };
+
+struct dev {
+	const struct dev_options *options;
+	struct event_bus *bus;
+	struct loop *loop;
+	struct config *config;
+	struct runtime *runtime;
+	struct deployer *deployer;
+	struct docker *docker; /* NULL: no engine */
+	bool embedded;
+	char *run_id;
+	struct watch *watch;
+	struct cancel *cancel;
+	enum dev_phase phase;
+	VEC(struct lane *) lanes;
+	unsigned jobs;        /* running, of any kind */
+	bool settled;         /* what the watcher said last */
+	uint64_t changed_ns;  /* when it said so */
+	bool forced;          /* the person pressed Enter: held decisions go ahead */
+	bool listing, list_again;
+	bool extras_running;  /* images without an artifact are being started */
+	bool configuration_changed;
+	bool reload;          /* the configuration changed: start anew once the jobs are done */
+	bool said_idle;       /* nothing happened since the last idle event */
+	bool ready;
+	int signal;
+	VEC(struct signal_watch *) signals;
+	struct fd_watch *keys;
+	struct line_pipe *lines;
+	struct published_ports ports;
+	char *config_text;    /* the effective configuration, to see whether a changed file changed it */
+};
+
+/* dev.c */
+void dev_job(struct dev *dev, void (*work)(void *), void (*done)(void *), void *data); /* counted loop_job; done must call dev_job_done last */
+void dev_job_done(struct dev *dev);
+void dev_happened(struct dev *dev); /* something was said: the next quiet moment is told as idle */
+void dev_step_all(struct dev *dev);
+void dev_watch_anew(struct dev *dev); /* the roots or what is pruned may have changed */
+
+/* lane.c */
+struct lane *lane_new(struct dev *dev, size_t index);
+void lane_free(struct lane *lane);
+void lane_add_changes(struct lane *lane, const struct change_set *changes, uint64_t first_event_ns);
+void lane_step(struct lane *lane);
+bool lane_is_quiet(const struct lane *lane);
+bool lane_deploys(const struct lane *lane); /* false for an image that others only build upon */
+void lane_set_error(struct lane *lane, const char *message); /* a standing error, told once; NULL clears */
+void lane_want_build(struct lane *lane, const char *reason);
+
+/* lane-build.c */
+void lane_build(struct lane *lane);
+void lane_deploy(struct lane *lane);
+bool lane_may_build(const struct lane *lane);
+
+/* lane-sync.c */
+void lane_sync(struct lane *lane, struct decision *decision); /* takes the decision's contents */
+void lane_catch_up(struct lane *lane);                        /* instances that are behind */
+void owned_free(void *owned);
+/* Forgets what the new image holds by itself; the rest is owed to its instances. */
+void lane_prune_owned(struct lane *lane);
+/* True if the image's build puts this file there too: then a rebuild can do what a copy can't. */
+bool lane_image_holds(const struct lane *lane, const char *src, const char *dest);
+
+/* instances.c */
+void instances_refresh(struct dev *dev); /* list, open sessions, start logs */
+void instances_follow(struct dev *dev);
+void lane_instance_release(struct lane_instance *instance);
+
+/* tell.c: the events' JSON */
+void tell_change(struct dev *dev, const struct change_set *changes);
+void tell_decision(const struct lane *lane, const struct decision *decision);
+void tell_build(const struct lane *lane, const char *status, double ms, const char *log);
+void tell_deploy(const struct lane *lane, const char *status, double ms, const struct published_ports *ports);
+void tell_instance(const struct lane_instance *instance, const char *status);
+void tell_error(struct dev *dev, const char *image, const char *message);
+void tell_warning(struct dev *dev, const char *message);
+void tell_ready(struct dev *dev);
+void tell_idle(struct dev *dev);
+
+struct sync_timing {
+	uint64_t first_event_ns, planned_ns, decided_ns;
+	unsigned transfer_us;
+};
+void tell_sync(const struct lane_instance *instance, const struct carry *carry, const struct carry_report *report, const char *status,
+	       const struct sync_timing *timing, const char *message);
+
+double elapsed_ms(uint64_t since_ns);
+
+#endif

@@ -1,0 +1,151 @@
+#include <string.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "dev/lane.h"
+#include "watch/watch.h"
+
+enum { PATHS_TOLD = 100 }; /* an event names at most so many paths; `files` has the whole count */
+
+double elapsed_ms(uint64_t since_ns)
+{
+	return since_ns ? (double)(monotonic_ns() - since_ns) / 1e6 : 0;
+}
+
+static double between_ms(uint64_t from, uint64_t to)
+{
+	return from && to > from ? (double)(to - from) / 1e6 : 0;
+}
+
+static void tell(struct dev *dev, enum event_type type, json_t *fields)
+{
+	dev_happened(dev);
+	event_emit(dev->bus, type, fields);
+}
+
+void tell_change(struct dev *dev, const struct change_set *changes)
+{
+	_cleanup_free_ char *cwd = path_absolute(".");
+	json_t *paths = json_array();
+	for (size_t i = 0; i < changes->len && i < PATHS_TOLD; i++) {
+		const char *below = path_below(changes->items[i].path, cwd);
+		json_array_append_new(paths, json_pack("{s:o, s:s}", "path", event_text(below ? below : changes->items[i].path),
+						       "kind", change_kind_name(changes->items[i].kind)));
+	}
+	tell(dev, EVENT_CHANGE, json_pack("{s:I, s:o}", "files", (json_int_t)changes->len, "paths", paths));
+}
+
+void tell_decision(const struct lane *lane, const struct decision *d)
+{
+	json_t *deciding = json_null();
+	if (d->deciding_path || d->deciding_where)
+		deciding = json_pack("{s:o, s:o}", "path", event_text(d->deciding_path), "where", event_text(d->deciding_where));
+	tell(lane->dev, EVENT_DECISION,
+	     json_pack("{s:o, s:s, s:o, s:o}", "image", event_text(lane->artifact->image.value), "decision",
+		       decision_kind_name(d->kind), "reason", event_text(d->reason), "deciding", deciding));
+}
+
+void tell_build(const struct lane *lane, const char *status, double ms, const char *log)
+{
+	json_t *fields = json_pack("{s:o, s:s, s:o, s:o}", "image", event_text(lane->artifact->image.value), "status", status,
+				   "tag", event_text(lane->tag), "reason", event_text(lane->build_reason));
+	if (ms >= 0)
+		json_object_set_new(fields, "ms", json_real(ms));
+	if (log)
+		json_object_set_new(fields, "output", event_text(log));
+	tell(lane->dev, EVENT_BUILD, fields);
+}
+
+static json_t *ports_json(const struct published_ports *ports, const char *image)
+{
+	json_t *list = json_array();
+	for vec_each (port, ports)
+		if (!image || str_equal(port->image, image))
+			json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:i}", "image", event_text(port->image), "address",
+							      event_text(port->address), "local", (int)port->local,
+							      "container", (int)port->container));
+	return list;
+}
+
+void tell_deploy(const struct lane *lane, const char *status, double ms, const struct published_ports *ports)
+{
+	json_t *fields = json_pack("{s:o, s:s, s:o}", "image", event_text(lane->artifact->image.value), "status", status,
+				   "reason", event_text(lane->build_reason));
+	if (ms >= 0)
+		json_object_set_new(fields, "ms", json_real(ms));
+	if (ports)
+		json_object_set_new(fields, "ports", ports_json(ports, lane->artifact->image.value));
+	tell(lane->dev, EVENT_DEPLOY, fields);
+}
+
+void tell_instance(const struct lane_instance *instance, const char *status)
+{
+	json_t *fields = json_pack("{s:o, s:o, s:s}", "image", event_text(instance->lane->artifact->image.value), "instance",
+				   event_text(instance->info.name), "status", status);
+	if (!instance->info.running)
+		json_object_set_new(fields, "code", json_integer(instance->info.exit_code));
+	tell(instance->lane->dev, EVENT_INSTANCE, fields);
+}
+
+void tell_error(struct dev *dev, const char *image, const char *message)
+{
+	tell(dev, EVENT_ERROR, json_pack("{s:o, s:o}", "image", event_text(image), "message", event_text(message)));
+}
+
+void tell_warning(struct dev *dev, const char *message)
+{
+	tell(dev, EVENT_WARNING, json_pack("{s:o}", "message", event_text(message)));
+}
+
+void tell_ready(struct dev *dev)
+{
+	json_t *urls = json_array();
+	for vec_each (port, &dev->ports) {
+		_cleanup_free_ char *url = xasprintf("http://%s:%u",
+						     str_equal(port->address, "127.0.0.1") || str_equal(port->address, "0.0.0.0")
+							     ? "localhost"
+							     : port->address,
+						     port->local);
+		json_array_append_new(urls, json_string(url));
+	}
+	tell(dev, EVENT_READY, json_pack("{s:I, s:o, s:o, s:s, s:i}", "files", (json_int_t)watch_file_count(dev->watch), "urls", urls,
+					 "ports", ports_json(&dev->ports, NULL), "runtime", dev->runtime->ops->name, "artifacts",
+					 (int)dev->lanes.len));
+}
+
+void tell_idle(struct dev *dev)
+{
+	int errors = 0;
+	for vec_each (lane, &dev->lanes)
+		errors += (*lane)->error != NULL;
+	event_emit(dev->bus, EVENT_IDLE,
+		   json_pack("{s:i, s:[], s:i}", "errors", errors, "drift", "verified", 0));
+}
+
+static json_t *carried_paths(const struct lane *lane, const struct carry *carry)
+{
+	json_t *paths = json_array();
+	for (size_t i = 0; i < carry->len && i < PATHS_TOLD; i++) {
+		const struct carry_item *item = &carry->items[i];
+		const char *below = item->src ? path_below(item->src, lane->artifact->context) : NULL;
+		json_array_append_new(paths, json_pack("{s:o, s:o}", "src", event_text(below ? below : item->src), "dest",
+						       event_text(item->dest)));
+	}
+	return paths;
+}
+
+void tell_sync(const struct lane_instance *instance, const struct carry *carry, const struct carry_report *report,
+	       const char *status, const struct sync_timing *t, const char *message)
+{
+	uint64_t now = monotonic_ns();
+	json_t *ms = json_pack("{s:f, s:f, s:f, s:f, s:f}", "detect", between_ms(t->first_event_ns, t->planned_ns), "plan",
+			       between_ms(t->planned_ns, t->decided_ns), "generate", 0.0, "transfer", t->transfer_us / 1e3, "total",
+			       between_ms(t->first_event_ns ? t->first_event_ns : t->decided_ns, now));
+	json_t *fields = json_pack("{s:o, s:o, s:I, s:I, s:s, s:b, s:o, s:o}", "image", event_text(instance->lane->artifact->image.value),
+				   "instance", event_text(instance->info.name), "files", (json_int_t)carry->len, "bytes",
+				   (json_int_t)report->bytes, "status", status, "atomic", report->atomic, "ms", ms, "paths",
+				   carried_paths(instance->lane, carry));
+	if (message)
+		json_object_set_new(fields, "message", event_text(message));
+	tell(instance->lane->dev, EVENT_SYNC, fields);
+}

@@ -1,0 +1,274 @@
+#include "ui/terminal.h"
+
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+
+struct terminal {
+	struct terminal_options options;
+	int image_width;    /* of the widest image name so far */
+};
+
+enum { PATH_WIDTH = 50, OUTPUT_LINES = 40, COPIES_SHOWN = 3 };
+
+static const char *paint(const struct terminal *t, const char *code)
+{
+	return t->options.color ? code : "";
+}
+
+#define RED "\033[31m"
+#define GREEN "\033[32m"
+#define YELLOW "\033[33m"
+#define DIM "\033[2m"
+#define PLAIN "\033[0m"
+
+static const char *text_of(const json_t *fields, const char *key)
+{
+	const char *text = json_string_value(json_object_get(fields, key));
+	return text ? text : "";
+}
+
+static char *printable(const json_t *fields, const char *key)
+{
+	return str_printable(text_of(fields, key));
+}
+
+static char *duration(double ms)
+{
+	if (ms < 10)
+		return xasprintf("%.1f ms", ms);
+	if (ms < 1000)
+		return xasprintf("%.0f ms", ms);
+	return xasprintf("%.1f s", ms / 1000);
+}
+
+static void clock_now(char text[16])
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	localtime_r(&now, &tm);
+	strftime(text, 16, "%H:%M:%S", &tm);
+}
+
+/* "12:04:31  hello  copied    what                    2.1 ms"; ms < 0: no time. */
+static void print_line(struct terminal *t, const char *image, const char *verb, const char *color, const char *what, double ms)
+{
+	char clock[16];
+	clock_now(clock);
+	_cleanup_free_ char *shown = str_printable(image);
+	int width = (int)strlen(shown);
+	if (width > t->image_width && width <= 24)
+		t->image_width = width;
+	_cleanup_free_ char *took = ms < 0 ? xstrdup("") : duration(ms);
+	fprintf(t->options.out, "%s%s%s  %-*s  %s%-9s%s %-*s%s%s\n", paint(t, DIM), clock, paint(t, PLAIN), t->image_width, shown,
+		paint(t, color), verb, paint(t, PLAIN), *took ? PATH_WIDTH : 0, what, *took ? "  " : "", took);
+}
+
+/* Lines of a builder or a container, indented below what they belong to. */
+static void print_block(struct terminal *t, const char *text)
+{
+	CLEANUP(strv_release) struct strv lines = {0};
+	str_split(text, '\n', &lines);
+	while (lines.len > 0 && !*lines.items[lines.len - 1])
+		free(lines.items[--lines.len]);
+	size_t first = lines.len > OUTPUT_LINES ? lines.len - OUTPUT_LINES : 0;
+	if (first > 0)
+		fprintf(t->options.out, "          … %zu lines before\n", first);
+	for (size_t i = first; i < lines.len; i++) {
+		_cleanup_free_ char *line = str_printable(lines.items[i]);
+		fprintf(t->options.out, "          %s\n", line);
+	}
+}
+
+static char *describe_paths(const json_t *fields)
+{
+	struct str text = {0};
+	const json_t *paths = json_object_get(fields, "paths");
+	size_t total = (size_t)json_integer_value(json_object_get(fields, "files"));
+	size_t shown = json_array_size(paths) > COPIES_SHOWN ? 1 : json_array_size(paths);
+	for (size_t i = 0; i < shown; i++) {
+		const json_t *path = json_array_get(paths, i);
+		_cleanup_free_ char *src = printable(path, "src"), *dest = printable(path, "dest");
+		str_add(&text, i > 0 ? ", " : "");
+		if (*src)
+			str_addf(&text, "%s → %s", src, dest);
+		else
+			str_addf(&text, "− %s", dest);
+	}
+	if (total > shown)
+		str_addf(&text, " and %zu more", total - shown);
+	return str_steal(&text);
+}
+
+static void on_sync(struct terminal *t, const json_t *fields)
+{
+	const json_t *ms = json_object_get(fields, "ms");
+	double total = json_number_value(json_object_get(ms, "total"));
+	_cleanup_free_ char *paths = describe_paths(fields);
+	if (strcmp(text_of(fields, "status"), "succeeded") == 0) {
+		if (t->options.quiet)
+			return;
+		print_line(t, text_of(fields, "image"), "copied", GREEN, paths, total);
+		return;
+	}
+	_cleanup_free_ char *message = printable(fields, "message");
+	print_line(t, text_of(fields, "image"), "failed", RED, message, -1);
+}
+
+static void on_decision(struct terminal *t, const json_t *fields)
+{
+	const char *decision = text_of(fields, "decision");
+	if (strcmp(decision, "rebuild") != 0 || t->options.quiet)
+		return;
+	_cleanup_free_ char *reason = printable(fields, "reason");
+	print_line(t, text_of(fields, "image"), "building", YELLOW, reason, -1);
+}
+
+static void on_build(struct terminal *t, const json_t *fields)
+{
+	const char *status = text_of(fields, "status"), *image = text_of(fields, "image");
+	double ms = json_number_value(json_object_get(fields, "ms"));
+	if (strcmp(status, "failed") == 0) {
+		print_line(t, image, "failed", RED, "the build; the old version keeps running, the next change tries again", ms);
+		print_block(t, text_of(fields, "output"));
+	} else if (t->options.quiet) {
+		return;
+	} else if (strcmp(status, "started") == 0 && strcmp(text_of(fields, "reason"), "first build") == 0) {
+		print_line(t, image, "building", YELLOW, "", -1);
+	} else if (strcmp(status, "succeeded") == 0 || strcmp(status, "cached") == 0) {
+		bool cached = strcmp(status, "cached") == 0;
+		print_line(t, image, "built", GREEN, cached ? "unchanged since the last build" : text_of(fields, "tag"), ms);
+	}
+}
+
+static void on_deploy(struct terminal *t, const json_t *fields)
+{
+	if (strcmp(text_of(fields, "status"), "succeeded") != 0) {
+		print_line(t, text_of(fields, "image"), "failed", RED, "could not be started", -1);
+		return;
+	}
+	if (t->options.quiet || strcmp(text_of(fields, "reason"), "first build") == 0)
+		return; /* `ready` tells of it */
+	_cleanup_free_ char *reason = printable(fields, "reason");
+	print_line(t, text_of(fields, "image"), "rebuilt", GREEN, reason, json_number_value(json_object_get(fields, "ms")));
+}
+
+static void on_ready(struct terminal *t, const json_t *fields)
+{
+	if (t->options.quiet)
+		return;
+	struct str urls = {0};
+	size_t i;
+	const json_t *url;
+	json_array_foreach ((json_t *)json_object_get(fields, "urls"), i, url)
+		str_addf(&urls, "%s%s", i ? " " : "running at ", json_string_value(url));
+	long long files = (long long)json_integer_value(json_object_get(fields, "files"));
+	fprintf(t->options.out, "%sready%s     %s%swatching %lld files; Ctrl-C ends\n", paint(t, GREEN), paint(t, PLAIN), str_text(&urls),
+		urls.len ? "   " : "", files);
+	str_release(&urls);
+}
+
+static void on_instance(struct terminal *t, const json_t *fields)
+{
+	if (t->options.quiet || strcmp(text_of(fields, "status"), "exited") != 0)
+		return;
+	_cleanup_free_ char *what = xasprintf("%s ended with exit code %lld", text_of(fields, "instance"),
+					      (long long)json_integer_value(json_object_get(fields, "code")));
+	print_line(t, text_of(fields, "image"), "exited", YELLOW, what, -1);
+}
+
+static void on_log(struct terminal *t, const json_t *fields)
+{
+	static const char *const colors[] = {"\033[36m", "\033[35m", "\033[34m", "\033[33m", "\033[32m"};
+	const char *image = text_of(fields, "image");
+	const char *color = colors[hash64(image, strlen(image)) % ARRAY_LEN(colors)];
+	/* The container's own colours pass on a terminal; elsewhere only plain text does. */
+	_cleanup_free_ char *line = t->options.color ? xstrdup(text_of(fields, "line")) : printable(fields, "line");
+	fprintf(t->options.out, "%s[%s]%s %s%s\n", paint(t, color), image, paint(t, PLAIN), line, paint(t, PLAIN));
+}
+
+static void on_problem(struct terminal *t, const json_t *fields, const char *word, const char *color)
+{
+	const char *image = text_of(fields, "image"), *message = text_of(fields, "message");
+	if (strchr(message, '\n') || !*image) { /* a report with places and carets keeps its lines */
+		CLEANUP(strv_release) struct strv lines = {0};
+		str_split(message, '\n', &lines);
+		for (size_t i = 0; i < lines.len; i++) {
+			_cleanup_free_ char *line = str_printable(lines.items[i]);
+			if (i == 0 && !str_starts_with(line, "skaffold") && !str_starts_with(line, "skiff"))
+				fprintf(t->options.out, "%s%s%s: %s\n", paint(t, color), word, paint(t, PLAIN), line);
+			else
+				fprintf(t->options.out, "%s\n", line);
+		}
+		return;
+	}
+	_cleanup_free_ char *text = str_printable(message);
+	print_line(t, image, word, color, text, -1);
+}
+
+static void terminal_emit(void *data, enum event_type type, const char *time, const json_t *fields)
+{
+	struct terminal *t = data;
+	(void)time;
+	switch (type) {
+	case EVENT_READY:
+		on_ready(t, fields);
+		break;
+	case EVENT_DECISION:
+		on_decision(t, fields);
+		break;
+	case EVENT_SYNC:
+		on_sync(t, fields);
+		break;
+	case EVENT_BUILD:
+		on_build(t, fields);
+		break;
+	case EVENT_DEPLOY:
+		on_deploy(t, fields);
+		break;
+	case EVENT_INSTANCE:
+		on_instance(t, fields);
+		break;
+	case EVENT_LOG:
+		if (!t->options.quiet)
+			on_log(t, fields);
+		break;
+	case EVENT_PROGRESS:
+		if (t->options.verbose)
+			print_block(t, text_of(fields, "line"));
+		break;
+	case EVENT_ERROR:
+		on_problem(t, fields, "error", RED);
+		break;
+	case EVENT_WARNING:
+		if (!t->options.quiet)
+			on_problem(t, fields, "warning", YELLOW);
+		break;
+	case EVENT_CHANGE:
+	case EVENT_GENERATE:
+	case EVENT_IDLE:
+		break;
+	}
+	fflush(t->options.out);
+}
+
+struct event_sink terminal_sink(const struct terminal_options *options)
+{
+	struct terminal *t = xcalloc(1, sizeof(*t));
+	t->options = *options;
+	return (struct event_sink){.emit = terminal_emit, .close = free, .data = t};
+}
+
+bool terminal_wants_color(const char *when, FILE *out)
+{
+	if (when && strcmp(when, "always") == 0)
+		return true;
+	if (when && strcmp(when, "never") == 0)
+		return false;
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	return !(no_color && *no_color) && term && strcmp(term, "dumb") != 0 && isatty(fileno(out));
+}
