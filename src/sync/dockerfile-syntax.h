@@ -41,22 +41,22 @@ struct instruction {
 	 * COPY, ADD: sources without heredocs, then the destination; else words, or the text. */
 	struct strv args;
 	bool json;
-	struct strv heredocs;        /* names, in order */
+	struct strv heredocs;	     /* names, in order */
 	struct instruction *trigger; /* ONBUILD: what it fires; owned */
 };
 
 struct stage {
-	size_t from;  /* index of its FROM in instructions; its own run up to the next stage's FROM */
+	size_t from; /* index of its FROM in instructions; its own run up to the next stage's FROM */
 	size_t end;
-	char *name;   /* lower case; NULL: none */
-	char *base;   /* as written */
+	char *name; /* lower case; NULL: none */
+	char *base; /* as written */
 };
 
 struct dockerfile {
 	char *name;
-	char escape; /* `\`, or as `# escape=` says */
+	char escape;			      /* `\`, or as `# escape=` says */
 	VEC(struct instruction) instructions; /* those before the first stage's FROM are ARGs */
-	VEC(struct stage) stages;             /* at least one */
+	VEC(struct stage) stages;	      /* at least one */
 };
 
 void instruction_release(struct instruction *instruction);
@@ -103,7 +103,7 @@ struct expander {
 	char escape;
 	bool base_unknown; /* an undefined variable may be the base image's */
 	bool keep_quotes;  /* quotes mean nothing (heredocs' texts, RUN's flags) */
-	bool uncertain;    /* out: the result depends on an undefined variable while base_unknown, or on an uncertain one */
+	bool uncertain; /* out: the result depends on an undefined variable while base_unknown, or on an uncertain one */
 };
 
 /* Quotes removed, escapes and variables replaced, as the shell-like language of Dockerfiles has it (docs.docker.com/reference/dockerfile/
@@ -112,7 +112,8 @@ int expand_word(struct expander *e, const char *word, char **result, char **mist
 
 /* Lineage (dockerfile-lineage.c): what `COPY --from` makes of a rule of the stage it copies from. source: absolute, normalised, may be a wildcard.
  * to: has dest (absolute or relative), dest_is_directory, line, chmod, chown, unsyncable of the COPY --from. The results are appended. */
-int rule_follow(const struct copy_rule *rule, const char *source, const struct copy_rule *to, struct rule_list *out, struct error *err);
+int rule_follow(const struct copy_rule *rule, const char *source, const struct copy_rule *to, struct rule_list *out,
+		struct error *err);
 void copy_rule_release(struct copy_rule *rule);
 struct copy_rule copy_rule_clone(const struct copy_rule *rule);
 

@@ -1,0 +1,684 @@
+/* Instructions → the state of each stage → the copy map. */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/utsname.h>
+
+#include "base/path.h"
+#include "sync/dockerfile-state.h"
+
+enum {
+	SPEND_MAX = 64 << 20, /* bytes */
+	VARIABLES_MAX = 1000, /* of one stage */
+};
+
+int evaluation_fail(const struct evaluation *e, struct error *err, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	_cleanup_free_ char *words = xvasprintf(fmt, ap);
+	va_end(ap);
+	return error_at(err, (struct place){.file = e->dockerfile->name, .line = e->line}, EINVAL, "%s", words);
+}
+
+int evaluation_spend(struct evaluation *e, size_t bytes, struct error *err)
+{
+	e->spent += bytes;
+	return e->spent > SPEND_MAX
+		       ? evaluation_fail(e, err, "what the stages copy from each other grows past all bounds")
+		       : 0;
+}
+
+static int expand_with(struct evaluation *e, struct expander *expander, const char *word, bool *uncertain,
+		       char **result, struct error *err)
+{
+	_cleanup_free_ char *mistake = NULL;
+	if (expand_word(expander, word, result, &mistake) < 0)
+		return evaluation_fail(e, err, "'%.100s': %s", word, mistake);
+	if (uncertain)
+		*uncertain = *uncertain || expander->uncertain;
+	int r = evaluation_spend(e, strlen(*result), err);
+	if (r < 0) {
+		free(*result);
+		*result = NULL;
+	}
+	return r;
+}
+
+int evaluation_expand(struct evaluation *e, const char *word, bool *uncertain, char **result, struct error *err)
+{
+	struct stage_state *s = current_state(e);
+	struct expander expander = {.env = &s->env,
+				    .args = &s->args,
+				    .escape = e->dockerfile->escape,
+				    .base_unknown = s->unknown_base};
+	return expand_with(e, &expander, word, uncertain, result, err);
+}
+
+long find_stage(const struct dockerfile *d, const char *name, bool numbers, size_t limit)
+{
+	uint64_t number;
+	if (numbers && parse_uint(name, d->stages.len, &number) == 0)
+		return number < limit ? (long)number : -1;
+	for (size_t i = limit; i-- > 0;)
+		if (d->stages.items[i].name && strcasecmp(d->stages.items[i].name, name) == 0)
+			return (long)i;
+	return -1;
+}
+
+/* The value of a build argument, or NULL. */
+static const char *build_argument(const struct evaluation *e, const char *name)
+{
+	size_t len = strlen(name);
+	for (const char *const *arg = e->context->build_args; arg && *arg; arg++)
+		if (strncmp(*arg, name, len) == 0 && (*arg)[len] == '=')
+			return *arg + len + 1;
+	return NULL;
+}
+
+static int set_variable(struct evaluation *e, struct variables *v, const char *name, const char *value, bool uncertain,
+			struct error *err)
+{
+	if (v->len >= VARIABLES_MAX && !variables_get(v, name))
+		return evaluation_fail(e, err, "more than %d variables", VARIABLES_MAX);
+	variables_set(v, name, value, uncertain);
+	return 0;
+}
+
+/* One word of an ARG. into: the stage's, or those before the first FROM, which then are also what it is expanded with. */
+static int evaluate_arg(struct evaluation *e, const char *word, bool before_from, struct error *err)
+{
+	_cleanup_free_ char *name = xstrndup(word, strcspn(word, "=")), *expanded = NULL;
+	const char *given = build_argument(e, name);
+	bool uncertain = false;
+	if (!given && word[strlen(name)] == '=') {
+		const char *value = word + strlen(name) + 1;
+		struct expander meta = {.env = &e->meta, .escape = e->dockerfile->escape};
+		int r = before_from ? expand_with(e, &meta, value, NULL, &expanded, err)
+				    : evaluation_expand(e, value, &uncertain, &expanded, err);
+		if (r < 0)
+			return r;
+		given = expanded;
+	} else if (!given && !before_from) {
+		const struct variable *outer = variables_get(&e->meta, name);
+		given = outer ? outer->value : NULL;
+	}
+	return given ? set_variable(e, before_from ? &e->meta : &current_state(e)->args, name, given, uncertain, err)
+		     : 0;
+}
+
+static int apply_arg(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	int r = 0;
+	for (size_t a = 0; a < i->args.len && r == 0; a++)
+		r = evaluate_arg(e, i->args.items[a], false, err);
+	return r;
+}
+
+/* All values of one ENV see the variables as they were before it. */
+static int apply_env(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	CLEANUP(variables_release) struct variables new = {0};
+	int r = 0;
+	for (size_t a = 0; a + 1 < i->args.len && r == 0; a += 2) {
+		bool uncertain = false;
+		_cleanup_free_ char *name = NULL, *value = NULL;
+		r = evaluation_expand(e, i->args.items[a], NULL, &name, err);
+		if (r == 0)
+			r = evaluation_expand(e, i->args.items[a + 1], &uncertain, &value, err);
+		if (r == 0)
+			r = set_variable(e, &new, name, value, uncertain, err);
+	}
+	for
+		vec_each (variable, &new)
+			if (r == 0)
+				r = set_variable(e, &current_state(e)->env, variable->name, variable->value,
+						 variable->uncertain, err);
+	return r;
+}
+
+static int apply_workdir(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	struct stage_state *s = current_state(e);
+	bool uncertain = false;
+	_cleanup_free_ char *path = NULL;
+	int r = evaluation_expand(e, i->args.items[0], &uncertain, &path, err);
+	if (r < 0)
+		return r;
+	_cleanup_free_ char *joined = uncertain ? xstrdup(".") : path_join(s->workdir, path);
+	free(s->workdir);
+	s->workdir = path_normalize(joined);
+	return 0;
+}
+
+static int expand_list(struct evaluation *e, const struct strv *words, struct strv *out, struct error *err)
+{
+	int r = 0;
+	for (size_t a = 0; a < words->len && r == 0; a++) {
+		char *word = NULL;
+		r = evaluation_expand(e, words->items[a], NULL, &word, err);
+		if (r == 0)
+			strv_push_owned(out, word);
+	}
+	return r;
+}
+
+static int apply_expose(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	CLEANUP(strv_release) struct strv ports = {0};
+	int r = expand_list(e, &i->args, &ports, err);
+	for (size_t p = 0; p < ports.len; p++) {
+		_cleanup_free_ char *port =
+			xasprintf("%s%s", ports.items[p], strchr(ports.items[p], '/') ? "" : "/tcp");
+		for (char *c = port; *c; c++)
+			*c = (char)tolower((unsigned char)*c);
+		if (!strv_contains(&current_state(e)->exposed, port))
+			strv_push(&current_state(e)->exposed, port);
+	}
+	return r;
+}
+
+static int apply_volume(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	return expand_list(e, &i->args, &current_state(e)->volumes, err);
+}
+
+static int apply_user(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	char *user = NULL;
+	int r = evaluation_expand(e, i->args.items[0], NULL, &user, err);
+	free(current_state(e)->user);
+	current_state(e)->user = user;
+	return r;
+}
+
+static int apply_stop_signal(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	char *signal = NULL;
+	int r = evaluation_expand(e, i->args.items[0], NULL, &signal, err);
+	free(current_state(e)->stop_signal);
+	current_state(e)->stop_signal = signal;
+	return r;
+}
+
+/* The exec form of a command as written. */
+static void set_command(const struct stage_state *s, const struct instruction *i, struct strv *out)
+{
+	strv_clear(out);
+	if (!i->json && i->args.len) {
+		if (s->shell.len) {
+			strv_extend(out, &s->shell);
+		} else {
+			strv_push(out, "/bin/sh");
+			strv_push(out, "-c");
+		}
+	}
+	strv_extend(out, &i->args);
+}
+
+static int apply_shell(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	if (!i->json)
+		return evaluation_fail(e, err, "SHELL: it needs a JSON array");
+	strv_clear(&current_state(e)->shell);
+	strv_extend(&current_state(e)->shell, &i->args);
+	return 0;
+}
+
+static int apply_cmd(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	(void)err;
+	set_command(current_state(e), i, &current_state(e)->cmd);
+	current_state(e)->cmd_is_own = true;
+	return 0;
+}
+
+static int apply_entrypoint(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	(void)err;
+	struct stage_state *s = current_state(e);
+	set_command(s, i, &s->entrypoint);
+	if (!s->cmd_is_own) /* the base image's CMD were arguments for its own entry point */
+		strv_clear(&s->cmd);
+	return 0;
+}
+
+static int apply_onbuild(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	(void)err;
+	vec_push(&current_state(e)->triggers, i->trigger);
+	return 0;
+}
+
+void mark_read(struct evaluation *e, struct stage_state *s, size_t first)
+{
+	for (size_t l = first; l < s->landed.len; l++) {
+		struct landed *landed = &s->landed.items[l];
+		if (!landed->rule.run_line)
+			landed->rule.run_line = e->line;
+		if (landed->origin != NO_ORIGIN && e->reachable[e->current] &&
+		    !e->origins.items[landed->origin].run_line)
+			e->origins.items[landed->origin].run_line = e->line;
+	}
+}
+
+struct mount {
+	char *type, *from, *source;
+};
+
+static void mount_release(struct mount *m)
+{
+	free(m->type);
+	free(m->from);
+	free(m->source);
+}
+
+/* "type=bind,source=a,target=/b": comma-separated, a field may stand in double quotes. Values as written. */
+static void parse_mount(const char *text, struct mount *m)
+{
+	while (*text) {
+		struct str field = {0};
+		bool quoted = *text == '"';
+		for (text += quoted; *text && (quoted || *text != ','); text++) {
+			if (quoted && *text == '"') {
+				quoted = false;
+				continue;
+			}
+			str_add_char(&field, *text);
+		}
+		text += *text == ',';
+		_cleanup_free_ char *pair = str_steal(&field);
+		char *equals = strchr(pair, '=');
+		if (!equals)
+			continue;
+		*equals = '\0';
+		if (strcasecmp(pair, "type") == 0)
+			replace_string(&m->type, equals + 1);
+		else if (strcasecmp(pair, "from") == 0)
+			replace_string(&m->from, equals + 1);
+		else if (strcasecmp(pair, "source") == 0 || strcasecmp(pair, "src") == 0)
+			replace_string(&m->source, equals + 1);
+	}
+}
+
+static const char *mount_flag(const struct instruction *i, size_t flag)
+{
+	const char *text = i->flags.items[flag];
+	return i->kind == INSTRUCTION_RUN && str_starts_with(text, "--mount=") ? text + strlen("--mount=") : NULL;
+}
+
+static int apply_mount(struct evaluation *e, const char *text, struct error *err)
+{
+	CLEANUP(mount_release) struct mount m = {0};
+	parse_mount(text, &m);
+	_cleanup_free_ char *type = NULL, *source = NULL;
+	bool uncertain = false;
+	int r = evaluation_expand(e, m.type ? m.type : "bind", NULL, &type, err);
+	if (r == 0)
+		r = evaluation_expand(e, m.source ? m.source : "", &uncertain, &source, err);
+	if (r < 0)
+		return r;
+	long stage = m.from ? find_stage(e->dockerfile, m.from, true, e->current) : -1;
+	if (stage >= 0) {
+		mark_read(e, &e->states[stage], 0);
+	} else if (!m.from && strcasecmp(type, "bind") == 0) {
+		char *path = uncertain ? xstrdup(".") : context_path(source);
+		if (strv_contains(&e->map->bind_mounts, path))
+			free(path);
+		else
+			strv_push_owned(&e->map->bind_mounts, path);
+	}
+	return 0;
+}
+
+static int apply_run(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	struct stage_state *s = current_state(e);
+	s->has_run = true;
+	mark_read(e, s, s->marked);
+	s->marked = s->landed.len;
+	int r = 0;
+	for (size_t f = 0; f < i->flags.len && r == 0; f++)
+		if (mount_flag(i, f))
+			r = apply_mount(e, mount_flag(i, f), err);
+	return r;
+}
+
+static int (*const appliers[INSTRUCTION_KINDS])(struct evaluation *e, const struct instruction *i,
+						struct error *err) = {
+	[INSTRUCTION_ADD] = evaluate_copy,
+	[INSTRUCTION_ARG] = apply_arg,
+	[INSTRUCTION_CMD] = apply_cmd,
+	[INSTRUCTION_COPY] = evaluate_copy,
+	[INSTRUCTION_ENTRYPOINT] = apply_entrypoint,
+	[INSTRUCTION_ENV] = apply_env,
+	[INSTRUCTION_EXPOSE] = apply_expose,
+	[INSTRUCTION_ONBUILD] = apply_onbuild,
+	[INSTRUCTION_RUN] = apply_run,
+	[INSTRUCTION_SHELL] = apply_shell,
+	[INSTRUCTION_STOPSIGNAL] = apply_stop_signal,
+	[INSTRUCTION_USER] = apply_user,
+	[INSTRUCTION_VOLUME] = apply_volume,
+	[INSTRUCTION_WORKDIR] = apply_workdir,
+};
+
+static int apply(struct evaluation *e, const struct instruction *i, struct error *err)
+{
+	return appliers[i->kind] ? appliers[i->kind](e, i, err) : 0;
+}
+
+int land(struct evaluation *e, struct stage_state *s, const struct copy_rule *rule, size_t origin, struct error *err)
+{
+	size_t size = sizeof(struct landed) + (rule->sources.len ? strlen(rule->sources.items[0]) : 0) +
+		      (rule->dest ? strlen(rule->dest) : 0);
+	int r = evaluation_spend(e, size + 64, err);
+	if (r < 0)
+		return r;
+	struct landed *landed = vec_add(&s->landed);
+	*landed = (struct landed){.rule = copy_rule_clone(rule), .origin = origin};
+	return 0;
+}
+
+/* FROM an earlier stage: goes on where that one ended. */
+static int continue_stage(struct evaluation *e, const struct stage_state *from, struct error *err)
+{
+	struct stage_state *s = current_state(e);
+	size_t variables = 0;
+	for
+		vec_each (variable, &from->env)
+			variables += strlen(variable->value) + 64;
+	int r = evaluation_spend(e, variables, err);
+	variables_copy(&s->env, &from->env);
+	variables_copy(&s->args, &from->args);
+	s->workdir = xstrdup(from->workdir);
+	s->unknown_base = xstrdup_or_null(from->unknown_base);
+	s->scratch = from->scratch;
+	s->has_run = from->has_run;
+	for
+		vec_each (landed, &from->landed) {
+			if (r == 0)
+				r = land(e, s, &landed->rule, landed->origin, err);
+			if (r == 0)
+				s->landed.items[s->landed.len - 1].rule.inherited = true;
+		}
+	strv_extend(&s->shell, &from->shell);
+	strv_extend(&s->entrypoint, &from->entrypoint);
+	strv_extend(&s->cmd, &from->cmd);
+	strv_extend(&s->exposed, &from->exposed);
+	strv_extend(&s->volumes, &from->volumes);
+	s->user = xstrdup_or_null(from->user);
+	s->stop_signal = xstrdup_or_null(from->stop_signal);
+	for
+		vec_each (trigger, &from->triggers)
+			if (r == 0)
+				r = apply(e, *trigger, err);
+	return r;
+}
+
+static int apply_trigger_line(struct evaluation *e, const char *line, const char *image, struct error *err)
+{
+	struct instruction i = {0};
+	struct place place = {.file = e->dockerfile->name, .line = e->line};
+	int r = instruction_parse(&i, line, '\\', place, err);
+	if (r < 0)
+		error_wrap(err, "an ONBUILD trigger of %s", image);
+	else
+		r = apply(e, &i, err);
+	instruction_release(&i);
+	return r;
+}
+
+static int start_from_image(struct evaluation *e, const char *name, struct error *err)
+{
+	struct stage_state *s = current_state(e);
+	CLEANUP(base_image_release) struct base_image image = {0};
+	if (!strv_contains(&e->map->bases, name))
+		strv_push(&e->map->bases, name);
+	if (e->context->base_image)
+		e->context->base_image(e->context->data, name, &image);
+	if (!image.known) {
+		s->unknown_base = xstrdup(name);
+		s->workdir = xstrdup(".");
+		return 0;
+	}
+	_cleanup_free_ char *workdir = path_join("/", image.workdir ? image.workdir : "");
+	s->workdir = path_normalize(workdir);
+	int r = 0;
+	for (size_t i = 0; i < image.env.len && r == 0; i++) {
+		const char *equals = strchr(image.env.items[i], '=');
+		_cleanup_free_ char *key = xstrndup(image.env.items[i], strcspn(image.env.items[i], "="));
+		r = set_variable(e, &s->env, key, equals ? equals + 1 : "", false, err);
+	}
+	for (size_t i = 0; i < image.onbuild.len && r == 0; i++)
+		r = apply_trigger_line(e, image.onbuild.items[i], name, err);
+	return r;
+}
+
+static int start_stage(struct evaluation *e, const struct stage *stage, struct error *err)
+{
+	struct expander expander = {.env = &e->meta, .escape = e->dockerfile->escape};
+	_cleanup_free_ char *base = NULL;
+	int r = expand_with(e, &expander, stage->base, NULL, &base, err);
+	if (r < 0)
+		return r;
+	if (*base == '\0')
+		return evaluation_fail(e, err, "FROM %s: nothing is left of the name; a build argument is missing",
+				       stage->base);
+	long earlier = find_stage(e->dockerfile, base, false, e->current);
+	if (earlier >= 0)
+		return continue_stage(e, &e->states[earlier], err);
+	if (strcmp(base, "scratch") != 0)
+		return start_from_image(e, base, err);
+	current_state(e)->scratch = true;
+	current_state(e)->workdir = xstrdup("/");
+	return 0;
+}
+
+/* What every build has, before what the file and the person set. */
+static void set_platform(struct evaluation *e)
+{
+	static const struct {
+		const char *machine, *architecture, *variant;
+	} machines[] = {{"x86_64", "amd64", ""},
+			{"aarch64", "arm64", ""},
+			{"armv7l", "arm", "v7"},
+			{"armv6l", "arm", "v6"},
+			{"i686", "386", ""}};
+	struct utsname host;
+	const char *architecture = "amd64", *variant = "";
+	if (uname(&host) == 0) {
+		architecture = host.machine;
+		for (size_t m = 0; m < ARRAY_LEN(machines); m++)
+			if (strcmp(machines[m].machine, host.machine) == 0) {
+				architecture = machines[m].architecture;
+				variant = machines[m].variant;
+			}
+	}
+	_cleanup_free_ char *platform = xasprintf("linux/%s%s%s", architecture, *variant ? "/" : "", variant);
+	const char *const values[][2] = {{"PLATFORM", platform},
+					 {"OS", "linux"},
+					 {"ARCH", architecture},
+					 {"VARIANT", variant}};
+	static const char *const prefixes[] = {"BUILD", "TARGET"};
+	for (size_t p = 0; p < ARRAY_LEN(prefixes); p++) {
+		for (size_t v = 0; v < ARRAY_LEN(values); v++) {
+			_cleanup_free_ char *name = xasprintf("%s%s", prefixes[p], values[v][0]);
+			const char *given = build_argument(e, name);
+			variables_set(&e->meta, name, given ? given : values[v][1], false);
+		}
+	}
+}
+
+/* Which stages the target needs. Stages refer to earlier ones only. */
+static int find_reachable(struct evaluation *e, struct error *err)
+{
+	const struct dockerfile *d = e->dockerfile;
+	e->reachable[e->target] = true;
+	for (size_t s = e->target + 1; s-- > 0;) {
+		if (!e->reachable[s])
+			continue;
+		struct expander expander = {.env = &e->meta, .escape = d->escape};
+		_cleanup_free_ char *base = NULL;
+		e->line = d->instructions.items[d->stages.items[s].from].line;
+		int r = expand_with(e, &expander, d->stages.items[s].base, NULL, &base, err);
+		if (r < 0)
+			return r;
+		long other = find_stage(d, base, false, s);
+		if (other >= 0)
+			e->reachable[other] = true;
+		for (size_t n = d->stages.items[s].from; n < d->stages.items[s].end; n++) {
+			const struct instruction *i = &d->instructions.items[n];
+			const char *from = i->kind == INSTRUCTION_COPY ? instruction_flag(i, "from") : NULL;
+			other = from ? find_stage(d, from, true, s) : -1;
+			if (other >= 0)
+				e->reachable[other] = true;
+			for (size_t f = 0; f < i->flags.len; f++) {
+				if (!mount_flag(i, f))
+					continue;
+				CLEANUP(mount_release) struct mount m = {0};
+				parse_mount(mount_flag(i, f), &m);
+				other = m.from ? find_stage(d, m.from, true, s) : -1;
+				if (other >= 0)
+					e->reachable[other] = true;
+			}
+		}
+	}
+	return 0;
+}
+
+static int evaluate_stages(struct evaluation *e, struct error *err)
+{
+	const struct dockerfile *d = e->dockerfile;
+	set_platform(e);
+	int r = 0;
+	for (size_t n = 0; n < d->stages.items[0].from && r == 0; n++) {
+		e->line = d->instructions.items[n].line;
+		for (size_t a = 0; a < d->instructions.items[n].args.len && r == 0; a++)
+			r = evaluate_arg(e, d->instructions.items[n].args.items[a], true, err);
+	}
+	if (r == 0)
+		r = find_reachable(e, err);
+	for (e->current = 0; e->current <= e->target && r == 0; e->current++) {
+		const struct stage *stage = &d->stages.items[e->current];
+		e->line = d->instructions.items[stage->from].line;
+		r = start_stage(e, stage, err);
+		for (size_t n = stage->from + 1; n < stage->end && r == 0; n++) {
+			e->line = d->instructions.items[n].line;
+			r = apply(e, &d->instructions.items[n], err);
+		}
+	}
+	return r;
+}
+
+static void push_rule(struct copy_map *map, const struct copy_rule *rule, bool final, unsigned run_line)
+{
+	struct copy_rule *new = vec_add(&map->rules);
+	*new = copy_rule_clone(rule);
+	new->final = final;
+	new->run_line = run_line;
+}
+
+static void collect_rules(struct evaluation *e)
+{
+	const struct stage_state *last = &e->states[e->target];
+	_cleanup_free_ bool *lands_itself = xcalloc(e->origins.len + 1, sizeof(bool));
+	for
+		vec_each (landed, &last->landed)
+			if (landed->origin != NO_ORIGIN && !landed->rule.lineage)
+				lands_itself[landed->origin] = true;
+	for (size_t o = 0; o < e->origins.len; o++)
+		if (!lands_itself[o])
+			push_rule(e->map, &e->origins.items[o].rule, false, e->origins.items[o].run_line);
+	for
+		vec_each (landed, &last->landed)
+			push_rule(e->map, &landed->rule, true,
+				  landed->origin == NO_ORIGIN ? 0 : e->origins.items[landed->origin].run_line);
+}
+
+static void collect_configuration(struct evaluation *e)
+{
+	struct stage_state *last = &e->states[e->target];
+	struct copy_map *map = e->map;
+	map->workdir_known = path_is_absolute(last->workdir);
+	if (map->workdir_known)
+		map->workdir = xstrdup(last->workdir);
+	map->unknown_base = steal(&last->unknown_base);
+	map->scratch = last->scratch;
+	map->has_run = last->has_run;
+	for
+		vec_each (variable, &last->env)
+			strv_pushf(&map->env, "%s=%s", variable->name, variable->value);
+	map->entrypoint = last->entrypoint;
+	map->cmd = last->cmd;
+	map->exposed = last->exposed;
+	map->volumes = last->volumes;
+	last->entrypoint = last->cmd = last->exposed = last->volumes = (struct strv){0};
+	map->user = steal(&last->user);
+	map->stop_signal = steal(&last->stop_signal);
+}
+
+static void state_release(struct stage_state *s)
+{
+	variables_release(&s->env);
+	variables_release(&s->args);
+	free(s->workdir);
+	free(s->unknown_base);
+	for
+		vec_each (landed, &s->landed)
+			copy_rule_release(&landed->rule);
+	vec_release(&s->landed);
+	vec_release(&s->triggers);
+	strv_release(&s->shell);
+	strv_release(&s->entrypoint);
+	strv_release(&s->cmd);
+	strv_release(&s->exposed);
+	strv_release(&s->volumes);
+	free(s->user);
+	free(s->stop_signal);
+}
+
+static void evaluation_release(struct evaluation *e)
+{
+	for (size_t s = 0; s <= e->target; s++)
+		state_release(&e->states[s]);
+	free(e->states);
+	free(e->reachable);
+	for
+		vec_each (origin, &e->origins)
+			copy_rule_release(&origin->rule);
+	vec_release(&e->origins);
+	variables_release(&e->meta);
+}
+
+int dockerfile_evaluate(const struct dockerfile *d, const struct dockerfile_context *context, struct copy_map *map,
+			struct error *err)
+{
+	size_t target = d->stages.len - 1;
+	if (context->target && *context->target) {
+		long found = find_stage(d, context->target, true, d->stages.len);
+		if (found < 0)
+			return error_at(err, (struct place){.file = d->name}, EINVAL, "there is no stage '%s'",
+					context->target);
+		target = (size_t)found;
+	}
+	struct copy_map result = {.name = xstrdup(d->name)};
+	CLEANUP(evaluation_release)
+	struct evaluation e = {
+		.dockerfile = d,
+		.context = context,
+		.map = &result,
+		.target = target,
+		.reachable = xcalloc(target + 1, sizeof(bool)),
+		.states = xcalloc(target + 1, sizeof(struct stage_state)),
+	};
+	int r = evaluate_stages(&e, err);
+	if (r < 0) {
+		copy_map_release(&result);
+		return r;
+	}
+	collect_rules(&e);
+	collect_configuration(&e);
+	*map = result;
+	return 0;
+}
