@@ -5,6 +5,7 @@ Every part ends in TAP: cmocka's programs, the corpora of the fuzzers and the en
 command counts as one test. A part that can't run is a failed test, never a missing one."""
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -91,7 +92,6 @@ def meson_suite(tally, suite):
     if code:
         tally.fail(f"{suite}: can't list the tests", output)
         return
-    import json
     tests = [t for t in json.loads(output) if any(s.split(":")[-1] == suite for s in t["suite"])]
     if not tests:
         tally.fail(f"{suite}: there are no such tests")
@@ -180,10 +180,10 @@ def main():
         if build(tally):
             for name, part in parts(engine, options.seed).items():
                 if not options.parts or name in options.parts:
-                    started, before = time.monotonic(), (tally.passed, tally.failed, tally.skipped)
+                    started, before = time.monotonic(), tally.passed + tally.failed
                     part(tally)
-                    passed, failed, skipped = (b - a for a, b in zip(before, (tally.passed, tally.failed, tally.skipped)))
-                    print(f"{name}: {passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - started:.0f} s", flush=True)
+                    ran = tally.passed + tally.failed - before
+                    print(f"-- {name}: {ran} tests in {time.monotonic() - started:.0f} s", flush=True)
     finally:
         engine.down()
     skipped = f", {tally.skipped} skipped" if tally.skipped else ""
