@@ -105,6 +105,8 @@ static int take_inputs(struct build *build, struct error *err)
 	if (!build->request->source)
 		return 0;
 	struct inputs now = {0};
+	if (build->request->begins)
+		build->request->begins(build->request->data);
 	int r = sync_source_inputs(build->request->source, &build->result.baseline, &now, err);
 	if (r < 0)
 		return r;

@@ -21,6 +21,9 @@ struct build_request {
 	struct pair_list required; /* alias → tag of the artifacts it requires */
 	/* Progress: each line of the builder's output, on the job's thread. */
 	void (*line)(void *data, int stream, const char *line, size_t len);
+	/* Called on the job's thread right before the inputs are looked at for the baseline (again after `before` hooks): what changes from here on, the
+	 * image may or may not hold. May be NULL. */
+	void (*begins)(void *data);
 	void *data;
 	struct cancel *cancel;
 };

@@ -167,12 +167,8 @@ static bool on_prune(void *data, const char *path, bool directory)
 static int add_roots(struct dev *dev, struct watch *watch, struct error *err)
 {
 	CLEANUP(strv_release) struct strv roots = {0};
-	for vec_each (each, &dev->lanes) {
-		if ((*each)->source)
-			sync_source_roots((*each)->source, &roots);
-		else
-			strv_push(&roots, (*each)->artifact->context);
-	}
+	for vec_each (lane, &dev->lanes)
+		lane_roots(*lane, &roots);
 	strv_extend(&roots, &dev->config->files);
 	strv_sort_unique(&roots);
 	for (size_t i = 0; i < roots.len; i++) {

@@ -227,7 +227,7 @@ static void list_done(void *data)
 	struct list_job *job = data;
 	struct dev *dev = job->dev;
 	dev->listing = false;
-	if (dev->phase != DEV_STOPPING && !dev->reload) {
+	if (dev->phase != DEV_STOPPING && !dev->reload && !dev->list_again) { /* asked again meanwhile: this list may be old */
 		if (job->r < 0)
 			tell_warning(dev, job->err.message);
 		else

@@ -1,5 +1,6 @@
 /* Building and deploying: what a lane does when copying is not enough. */
 #include <errno.h>
+#include <semaphore.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -41,6 +42,32 @@ static void build_line(void *data, int stream, const char *line, size_t len)
 	line_pipe_put(job->lane->dev->lines, EVENT_PROGRESS, job->lane->artifact->image.value, NULL, stream, line, len);
 }
 
+struct beginning {
+	struct lane *lane;
+	sem_t noted;
+};
+
+static void note_beginning(void *data)
+{
+	struct beginning *beginning = data;
+	struct lane *lane = beginning->lane;
+	watch_look(lane->dev->watch); /* what happened until now is told now */
+	change_set_append(&lane->before_build, &lane->pending);
+	sem_post(&beginning->noted);
+}
+
+/* Draws the line between the changes that the baseline holds and those after it. */
+static void build_begins(void *data)
+{
+	struct build_job *job = data;
+	struct beginning beginning = {.lane = job->lane};
+	sem_init(&beginning.noted, 0, 0);
+	loop_post(job->lane->dev->loop, note_beginning, NULL, &beginning);
+	while (sem_wait(&beginning.noted) < 0 && errno == EINTR)
+		;
+	sem_destroy(&beginning.noted);
+}
+
 static void build_work(void *data)
 {
 	struct build_job *job = data;
@@ -60,11 +87,28 @@ static void build_work(void *data)
 	}
 }
 
+static void join_pending(struct lane *lane)
+{
+	change_set_append(&lane->before_build, &lane->pending);
+	lane->pending = lane->before_build;
+	lane->before_build = (struct change_set){0};
+	change_set_sort(&lane->pending);
+}
+
+/* What changed while the builder read it: the image may hold either version. */
+static void note_dirty(struct lane *lane)
+{
+	map_release(&lane->dirty, NULL);
+	for (size_t i = 0; i < lane->pending.len; i++)
+		map_set(&lane->dirty, lane->pending.items[i].path, NULL);
+}
+
 static void build_failed(struct lane *lane, struct build_job *job)
 {
 	_cleanup_free_ char *message = error_format(&job->err);
 	lane->build_failed = true;
 	lane->state = LANE_IDLE;
+	join_pending(lane);
 	if (cancel_requested(lane->dev->cancel))
 		return;
 	tell_build(lane, "failed", elapsed_ms(lane->build_started_ns), str_text(&job->result.log));
@@ -91,6 +135,8 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	inputs_release(&lane->baseline);
 	lane->baseline = job->result.baseline;
 	job->result.baseline = (struct inputs){0};
+	note_dirty(lane);
+	join_pending(lane);
 	replace_string(&lane->tag, job->result.tag);
 	replace_string(&lane->image_id, job->result.image_id);
 	lane->build_failed = false;
@@ -145,6 +191,7 @@ void lane_build(struct lane *lane)
 		.default_repo = dev->options->default_repo,
 		.force = lane->force_build,
 		.line = build_line,
+		.begins = build_begins,
 		.data = job,
 		.cancel = dev->cancel,
 	};

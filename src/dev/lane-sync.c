@@ -92,7 +92,7 @@ static void look_up_known(const struct lane *lane, struct candidate *c)
 	}
 	const char *rel = path_below(c->item.src, lane->artifact->context);
 	const struct input *input = rel ? inputs_find(&lane->baseline, rel) : NULL;
-	if (!input || !lane_image_holds(lane, c->item.src, c->item.dest))
+	if (!input || map_has(&lane->dirty, c->item.src) || !lane_image_holds(lane, c->item.src, c->item.dest))
 		return;
 	c->known = true;
 	c->known_kind = kind_of_mode(input->mode);
@@ -217,6 +217,7 @@ struct apply_job {
 	struct carry everything; /* where the instance was behind */
 	const struct carry *carry;
 	struct carry_report report;
+	bool running; /* the container, when the job began */
 	bool hook_failed;
 	int r;
 	struct error err;
@@ -256,7 +257,7 @@ static void apply_work(void *data)
 	job->r = run_container_hooks(job, &lane->artifact->sync.after);
 	if (job->r < 0)
 		return;
-	if (lane->artifact->restart == RESTART_CONTAINER || !job->instance->info.running)
+	if (lane->artifact->restart == RESTART_CONTAINER || !job->running)
 		job->r = ops->restart(job->instance->session, 0, cancel, &job->err);
 	else if (lane->artifact->restart == RESTART_SIGNAL)
 		job->r = ops->restart(job->instance->session, lane->artifact->signal, cancel, &job->err);
@@ -371,6 +372,7 @@ static void apply_to(struct batch *batch, struct lane_instance *instance)
 	job->batch = batch;
 	job->instance = instance;
 	job->carry = &batch->carry;
+	job->running = instance->info.running;
 	if (instance->behind) {
 		all_owned(batch->lane, &job->everything);
 		job->carry = &job->everything;

@@ -31,8 +31,10 @@ void lane_free(struct lane *lane)
 	vec_release(&lane->instances);
 	sync_source_free(lane->source);
 	change_set_release(&lane->pending);
+	change_set_release(&lane->before_build);
 	map_release(&lane->owned, owned_free);
 	inputs_release(&lane->baseline);
+	map_release(&lane->dirty, NULL);
 	timer_free(lane->retry);
 	free(lane->build_reason);
 	free(lane->error);
@@ -58,23 +60,29 @@ void lane_set_error(struct lane *lane, const char *message)
 }
 
 /* Nothing below a root of this lane? Then its changes are another's. */
-static bool concerns(const struct lane *lane, const struct change *change)
+static bool concerns(const struct lane *lane, const struct strv *roots, const struct change *change)
 {
-	if (!lane->source)
-		return path_below(change->path, lane->artifact->context) != NULL;
-	CLEANUP(strv_release) struct strv roots = {0};
-	sync_source_roots(lane->source, &roots);
-	for (size_t i = 0; i < roots.len; i++)
-		if (path_below(change->path, roots.items[i]))
-			return !sync_source_prunes(lane->source, change->path, change->directory);
+	for (size_t i = 0; i < roots->len; i++)
+		if (path_below(change->path, roots->items[i]))
+			return !lane->source || !sync_source_prunes(lane->source, change->path, change->directory);
 	return false;
+}
+
+void lane_roots(const struct lane *lane, struct strv *roots)
+{
+	if (lane->source)
+		sync_source_roots(lane->source, roots);
+	else
+		strv_push(roots, lane->artifact->context);
 }
 
 void lane_add_changes(struct lane *lane, const struct change_set *changes, uint64_t first_event_ns)
 {
+	CLEANUP(strv_release) struct strv roots = {0};
 	size_t before = lane->pending.len;
+	lane_roots(lane, &roots);
 	for (size_t i = 0; i < changes->len; i++)
-		if (concerns(lane, &changes->items[i]))
+		if (concerns(lane, &roots, &changes->items[i]))
 			change_set_add(&lane->pending, changes->items[i].kind, changes->items[i].directory,
 				       changes->items[i].path);
 	if (lane->pending.len == before)
@@ -120,6 +128,19 @@ static void decide_without_source(struct decision *d)
 	d->reason = xstrdup("the last build did not get as far as its Dockerfile");
 }
 
+/* Then other folders may be worth watching after the build. */
+static bool has_build_definition(const struct lane *lane)
+{
+	for (size_t i = 0; i < lane->pending.len && lane->source; i++) {
+		const struct change *change = &lane->pending.items[i];
+		CLEANUP(classification_release) struct classification c = {0};
+		sync_source_classify(lane->source, change->path, change->kind, change->directory, &c);
+		if (c.class_ == PATH_BUILD_DEFINITION)
+			return true;
+	}
+	return !lane->source;
+}
+
 static void step_rebuild(struct lane *lane, const struct decision *d)
 {
 	struct dev *dev = lane->dev;
@@ -131,7 +152,7 @@ static void step_rebuild(struct lane *lane, const struct decision *d)
 	}
 	tell_decision(lane, d);
 	lane_want_build(lane, d->reason);
-	lane->definitions_changed = true;
+	lane->definitions_changed = has_build_definition(lane);
 	lane_step(lane);
 }
 
@@ -147,7 +168,8 @@ static void step_copy(struct lane *lane, struct decision *d)
 			step_rebuild(lane, d);
 			return;
 		}
-		wait_with_pending(lane, "no container is there yet");
+		if (!dev->listing) /* else the answer is under way */
+			wait_with_pending(lane, "no container is there yet");
 		return;
 	}
 	tell_decision(lane, d);

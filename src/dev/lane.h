@@ -55,12 +55,14 @@ struct lane {
 	char *build_reason;  /* why it is (re)built, for a person */
 	uint64_t build_started_ns;
 	struct change_set pending;
+	struct change_set before_build; /* came in before the running build looked at its inputs: in the baseline already */
 	uint64_t first_event_ns; /* of pending; 0: none */
 	uint64_t sync_first_event_ns; /* of the batch that is carried */
 	bool announced_wait;
 	char *error;         /* the standing error; NULL: none */
 	struct map owned;    /* destination → struct owned */
 	struct inputs baseline;
+	struct map dirty;    /* paths (keys) that changed while the image was built: the baseline does not hold for them */
 	char *tag, *image_id;
 	char *deployed_id;   /* the image that its instances run */
 	VEC(struct lane_instance *) instances;
@@ -113,6 +115,7 @@ void dev_watch_anew(struct dev *dev); /* the roots or what is pruned may have ch
 /* lane.c */
 struct lane *lane_new(struct dev *dev, size_t index);
 void lane_free(struct lane *lane);
+void lane_roots(const struct lane *lane, struct strv *roots); /* appended */
 void lane_add_changes(struct lane *lane, const struct change_set *changes, uint64_t first_event_ns);
 void lane_step(struct lane *lane);
 bool lane_is_quiet(const struct lane *lane);
