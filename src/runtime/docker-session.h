@@ -1,0 +1,55 @@
+/* An open docker instance: what is known of the container, looked up once. Shared by the files of the docker runtime. */
+#ifndef RUNTIME_DOCKER_SESSION_H
+#define RUNTIME_DOCKER_SESSION_H
+
+#include "base/vec.h"
+#include "client/docker.h"
+#include "runtime/docker-look.h"
+#include "runtime/runtime.h"
+
+struct docker_mount {
+	char *at;       /* where it is in the container */
+	bool temporary; /* a tmpfs: the archive API would answer 200 and lose the file */
+	bool writable;
+};
+
+struct session {
+	struct docker *docker; /* the runtime's */
+	char *id;
+	char *name;
+	char *user; /* as configured; "" for root */
+	bool running;
+	bool read_only; /* the root file system */
+	bool root_temporary;
+	VEC(struct docker_mount) mounts;
+	struct look look;
+};
+
+int docker_apply(struct session *session, const struct carry *carry, struct carry_report *report, struct cancel *cancel,
+		 struct error *err);
+
+/* How an item must travel. */
+enum docker_way {
+	WAY_ARCHIVE,  /* through the archive API, from the root */
+	WAY_VOLUME,   /* through the archive API, from the volume's own root: the container's is read-only */
+	WAY_TAR,      /* by exec of tar: a tmpfs */
+	WAY_IN_PLACE, /* by exec of a shell, over the file: it is a mount of its own, and can't be replaced */
+	WAY_REFUSED,
+};
+
+struct docker_route {
+	enum docker_way way;
+	const char *base; /* of WAY_VOLUME: the mount */
+	int code;         /* of WAY_REFUSED: a positive errno */
+	const char *why;  /* then: in words */
+	const char *help; /* and the way out */
+};
+
+/* looked: what is there, NULL where that is not known. */
+struct docker_route docker_route(const struct session *session, const char *dest, const struct looked *looked);
+
+/* Fills a result that failed: the path, its owner, the container's user, a way out. words: the engine's or a program's. */
+void docker_explain(const struct session *session, const char *dest, const struct looked *looked, int code, const char *words,
+		    const char *help, struct carry_result *result);
+
+#endif
