@@ -38,11 +38,13 @@ struct deploy_options {
 
 struct deployer_ops {
 	const char *name;
-	/* Starts (or replaces: the old container serves until the new one is created) one image's container. */
+	/* Starts (or replaces: the old container serves until the new one is created) one image's container. On failure the old one serves again; where there was
+	 * none, one that ended at once (-ECHILD, with its last lines) stays, so that a change carried into it can heal it. Safe for several images at once. */
 	int (*deploy)(struct deployer *d, const struct deployed_image *image, struct published_ports *ports, struct cancel *cancel, struct error *err);
 	/* Removes what an earlier, killed run of the same run_id left behind; `alive` runs (their process exists) are left alone: -EBUSY with words. */
 	int (*sweep)(struct deployer *d, struct cancel *cancel, struct error *err);
-	/* Removes all of the run: containers, the network. Never volumes that the person named. */
+	/* Removes all of the run: containers, the network. Never volumes that the person named. -EBUSY (and nothing removed) where another skiff that lives
+	 * has them. */
 	int (*cleanup)(struct deployer *d, struct error *err);
 	void (*free)(struct deployer *d);
 };
@@ -51,6 +53,7 @@ struct deployer {
 	const struct deployer_ops *ops;
 };
 
+/* What options point to must outlive it; run_id is copied. -ENOTCONN where a needed engine is not there. */
 int deployer_open(const struct deploy_options *options, struct deployer **deployer, struct error *err);
 
 #endif
