@@ -140,3 +140,8 @@ bool glob_match_prefix(const struct glob *glob, const char *path)
 {
 	return test_any(glob, path, PATTERN_MATCHES | PATTERN_MATCHES_ABOVE);
 }
+
+bool glob_may_match_below(const struct glob *glob, const char *directory)
+{
+	return test_any(glob, directory, PATTERN_MAY_BELOW);
+}

@@ -21,4 +21,7 @@ bool glob_match(const struct glob *glob, const char *path);
 /* True if the glob matches the path or a directory above it ("a directory covers what is below"). */
 bool glob_match_prefix(const struct glob *glob, const char *path);
 
+/* True if the glob may match something below the directory. */
+bool glob_may_match_below(const struct glob *glob, const char *directory);
+
 #endif

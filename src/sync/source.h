@@ -39,6 +39,7 @@ DEFINE_CLEANUP(struct sync_source, sync_source_free)
 struct sync_world {
 	mode_t (*mode)(void *data, const char *path);    /* st_mode without following links; 0: nothing is there */
 	bool (*is_archive)(void *data, const char *path); /* ADD would extract it */
+	void (*list)(void *data, const char *directory, struct strv *names); /* appends the names in it; asked only where a wildcard is a source */
 	void *data;
 };
 void sync_source_set_world(struct sync_source *source, struct sync_world world);
@@ -85,8 +86,8 @@ const char *sync_source_dockerfile(const struct sync_source *source); /* absolut
 /* How a path of the host is shown: relative to the context, absolute where outside of it. Points into path, or "." */
 const char *sync_source_shown(const struct sync_source *source, const char *path);
 
-/* -ENOENT, with the place, if no source of a COPY or ADD of the final stage matches anything in the context (facts/skaffold.md: an error).
- * Lists only the directories that a wildcard names. 0 otherwise. */
+/* -ENOENT, with the place, if a source of a COPY or ADD matches nothing in the context (facts/skaffold.md: an error). Lists only the directories
+ * that a wildcard names. 0 otherwise. */
 int sync_source_check(const struct sync_source *source, struct error *err);
 
 #endif

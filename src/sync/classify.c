@@ -1,0 +1,499 @@
+/* One question: what is this path? The steps below are tried in the order of design.md; the first that holds answers. */
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/path.h"
+#include "sync/editors.h"
+#include "sync/source_internal.h"
+
+/* The path that is asked about, and what the steps found out so far. */
+struct subject {
+	const char *path;  /* absolute */
+	const char *rel;   /* relative to the context, for globs */
+	const char *shown; /* for people */
+	enum change_kind kind;
+	bool directory;
+	struct classification *out; /* NULL: only the class is wanted */
+	struct strv dests;
+	int mode;
+	bool written_rule; /* a rule that the person wrote matches, though it can't be carried out */
+	char *obstacle;	   /* why it can't be synced though a rule matches */
+	char *obstacle_where;
+};
+
+static void say(struct subject *p, char *where, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void obstacle(struct subject *p, char *where, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* The answer's words; takes `where` over. */
+static void say(struct subject *p, char *where, const char *fmt, ...)
+{
+	if (!p->out) {
+		free(where);
+		return;
+	}
+	va_list ap;
+	va_start(ap, fmt);
+	free(p->out->reason);
+	p->out->reason = xvasprintf(fmt, ap);
+	va_end(ap);
+	free(p->out->where);
+	p->out->where = where;
+}
+
+/* The first obstacle is the one that is told. */
+static void obstacle(struct subject *p, char *where, const char *fmt, ...)
+{
+	if (p->obstacle) {
+		free(where);
+		return;
+	}
+	va_list ap;
+	va_start(ap, fmt);
+	p->obstacle = xvasprintf(fmt, ap);
+	va_end(ap);
+	p->obstacle_where = where;
+}
+
+static char *at(const struct subject *p, struct place place)
+{
+	return p->out ? place_format(place) : NULL;
+}
+
+static char *at_line(const struct subject *p, const struct sync_source *s, unsigned line)
+{
+	return p->out && line ? source_dockerfile_place(s, line) : NULL;
+}
+
+/* Inputs: what the build reads, by the builder's own list. *line: of the ignore file, where that excludes it. */
+static bool copied(const struct sync_source *s, const char *rel)
+{
+	for
+		vec_each (rule, &s->copies.rules)
+			if (copy_rule_covers(rule, rel))
+				return true;
+	for (size_t i = 0; i < s->copies.bind_mounts.len; i++)
+		if (path_below(rel, s->copies.bind_mounts.items[i]))
+			return true;
+	for
+		vec_each (link, &s->links)
+			if (path_below(rel, link->target))
+				return true;
+	return false;
+}
+
+bool source_listed(const struct sync_source *s, const char *path)
+{
+	_cleanup_free_ char *up = xstrdup(path);
+	while (!map_has(&s->listing, up)) {
+		if (strcmp(up, "/") == 0)
+			return false;
+		char *parent = path_dir(up);
+		free(up);
+		up = parent;
+	}
+	return true;
+}
+
+bool source_is_git_folder(const char *rel)
+{
+	return path_below(rel, ".git") != NULL;
+}
+
+bool source_names_git_folder(const struct source_rules *rules)
+{
+	for
+		vec_each (rule, rules)
+			if (str_starts_with(rule->src.text, ".git"))
+				return true;
+	return false;
+}
+
+static bool named_by(const struct source_globs *globs, const char *folder)
+{
+	for
+		vec_each (g, globs)
+			if (str_starts_with(g->text, folder))
+				return true;
+	return false;
+}
+
+static bool is_input(const struct sync_source *s, const char *path, const char *rel, unsigned *ignored_line)
+{
+	if (ignored_line)
+		*ignored_line = 0;
+	bool inside = path_below(path, s->artifact->context) != NULL;
+	switch (s->input_kind) {
+	case INPUTS_DOCKERFILE:
+		return inside && !ignore_excludes(s->ignore, rel, ignored_line) && copied(s, rel);
+	case INPUTS_GLOBS:
+		if (source_is_git_folder(rel) && !named_by(&s->input_paths, ".git"))
+			return false;
+		return source_globs_match(&s->input_paths, rel, NULL) &&
+		       !source_globs_match(&s->input_ignore, rel, NULL);
+	case INPUTS_LISTING:
+		if (s->listed)
+			return source_listed(s, path);
+		return inside && !source_is_git_folder(rel);
+	case INPUTS_CONTEXT:
+		return inside && !source_is_git_folder(rel);
+	}
+	return false;
+}
+
+bool sync_source_is_input(const struct sync_source *s, const char *path)
+{
+	_cleanup_free_ char *owned = NULL;
+	const char *rel = source_relative(s, path, &owned);
+	return source_is_definition(s, path) ||
+	       (!editors_temporary(path_base(path)) && !source_globs_match(&s->ignored, rel, NULL) &&
+		is_input(s, path, rel, NULL));
+}
+
+/* Adds a destination, joined to the WORKDIR where it is relative. */
+static void add_destination(const struct sync_source *s, struct subject *p, const char *dest,
+			    const struct sync_rule *rule)
+{
+	if (!path_is_absolute(dest) && !s->workdir) {
+		p->written_rule = true;
+		obstacle(p, at(p, rule->place),
+			 "%s lands below the WORKDIR of %s, which is not known (the image is not at hand)", p->shown,
+			 s->unknown_base ? s->unknown_base : s->artifact->image.value);
+		return;
+	}
+	_cleanup_free_ char *joined = path_join(s->workdir ? s->workdir : "/", dest);
+	_cleanup_free_ char *path = path_normalize(joined);
+	if (!path_is_safe_destination(path)) {
+		p->written_rule = true;
+		obstacle(p, at(p, rule->place), "%s can't be carried to %s", p->shown, path);
+	} else if (!strv_contains(&p->dests, path)) {
+		strv_push_owned(&p->dests, steal(&path));
+	}
+}
+
+/* dest + (path minus the prefix `strip`). A directory that is the prefix itself is what dest stands for: NULL, nothing of its own. */
+static char *rule_destination(const struct sync_rule *rule, const char *rel, bool directory)
+{
+	const char *strip = rule->strip.value ? rule->strip.value : "";
+	if (directory) {
+		_cleanup_free_ char *slashed = xasprintf("%s/", rel);
+		if (*strip && strcmp(slashed, strip) == 0)
+			return NULL;
+	}
+	const char *rest = str_starts_with(rel, strip) ? rel + strlen(strip) : rel;
+	return *rest ? xasprintf("%s/%s", rule->dest.value, rest) : xstrdup(rule->dest.value);
+}
+
+/* 1. What nobody wants. */
+static bool ignored(const struct sync_source *s, struct subject *p, enum path_class *class_)
+{
+	const struct source_glob *g = NULL;
+	*class_ = PATH_IGNORED;
+	if (source_globs_match(&s->ignored, p->rel, &g)) {
+		say(p, at(p, g->place), "%s is ignored", p->shown);
+		return true;
+	}
+	if (editors_temporary(path_base(p->rel))) {
+		say(p, NULL, "%s is a temporary file of an editor", p->shown);
+		return true;
+	}
+	if (!source_is_git_folder(p->rel) || source_names_git_folder(&s->rules) || is_input(s, p->path, p->rel, NULL))
+		return false;
+	say(p, NULL, "%s belongs to git", p->shown);
+	return true;
+}
+
+/* 2. What says how to build: it beats every rule. */
+static bool build_definition(const struct sync_source *s, struct subject *p, enum path_class *class_)
+{
+	const struct source_glob *g = NULL;
+	*class_ = PATH_BUILD_DEFINITION;
+	bool by_rule = source_globs_match(&s->rebuild, p->rel, &g);
+	if (p->directory || (!by_rule && !source_is_definition(s, p->path)))
+		return false;
+	say(p, by_rule ? at(p, g->place) : NULL, "%s is a build definition", p->shown);
+	return true;
+}
+
+/* The destination of an output: a plain src is replaced by dest (a directory: with what follows), a pattern works as in manual rules. */
+static char *output_destination(const struct source_rule *rule, const char *rel, bool directory)
+{
+	const char *rest = path_below(rel, rule->src.text);
+	if (rest && *rest)
+		return xasprintf("%s/%s", rule->written->dest.value, rest);
+	if (rest)
+		return str_ends_with(rule->written->dest.value, "/")
+			       ? xasprintf("%s%s", rule->written->dest.value, path_base(rel))
+			       : xstrdup(rule->written->dest.value);
+	return glob_match(rule->src.glob, rel) ? rule_destination(rule->written, rel, directory) : NULL;
+}
+
+/* An artifact that others require is rebuilt with them: its sync rules don't count. */
+static bool rules_count(const struct sync_source *s)
+{
+	return !s->artifact->required_by_others;
+}
+
+/* 3. What a generator made. */
+static bool generated(const struct sync_source *s, struct subject *p, enum path_class *class_)
+{
+	*class_ = PATH_OUTPUT;
+	for (size_t i = 0; rules_count(s) && i < s->generators.len; i++)
+		for
+			vec_each (rule, &s->generators.items[i].outputs) {
+				_cleanup_free_ char *dest = output_destination(rule, p->rel, p->directory);
+				if (!dest)
+					continue;
+				bool first = p->dests.len == 0;
+				add_destination(s, p, dest, rule->written);
+				if (first && p->dests.len > 0)
+					say(p, at(p, rule->written->place), "%s is generated", p->shown);
+			}
+	return p->dests.len > 0;
+}
+
+/* 4a. Rules that the person wrote; they beat .dockerignore. */
+static bool by_rules(const struct sync_source *s, struct subject *p)
+{
+	bool manual = s->artifact->sync.mode == SYNC_MANUAL;
+	const struct source_rule *first = NULL;
+	for
+		vec_each (rule, &s->rules) {
+			if (!glob_match(rule->src.glob, p->rel))
+				continue;
+			_cleanup_free_ char *dest = rule_destination(rule->written, p->rel, p->directory);
+			if (!dest)
+				continue;
+			first = first ? first : rule;
+			add_destination(s, p, dest, rule->written);
+		}
+	if (first && p->kind == CHANGE_DELETED && !manual) {
+		p->written_rule = true;
+		obstacle(p, at(p, first->written->place), "%s was deleted, and only manual rules carry deletes",
+			 p->shown);
+	}
+	if (!first || p->obstacle)
+		return false;
+	say(p, at(p, first->written->place), "%s matches the %s rule %s", p->shown, manual ? "manual" : "direct",
+	    first->src.text);
+	return true;
+}
+
+/* A source of a COPY that is a link is followed by the engine, and one of ADD that is an archive is extracted: neither lands as it is. */
+static bool copied_otherwise(const struct sync_source *s, struct subject *p)
+{
+	_cleanup_free_ char *above = path_dir(p->rel);
+	for
+		vec_each (link, &s->links)
+			if (path_below(p->rel, link->target)) {
+				obstacle(p, at_line(p, s, link->rule->line), "%s is copied through the link %s",
+					 p->shown, link->rule->sources.len ? link->rule->sources.items[0] : "");
+				return true;
+			}
+	for
+		vec_each (rule, &s->copies.rules) {
+			if (!copy_rule_covers(rule, p->rel) || copy_rule_covers(rule, above))
+				continue;
+			if (S_ISLNK(s->world.mode(s->world.data, p->path))) {
+				obstacle(p, at_line(p, s, rule->line), "%s is a link, and COPY follows it", p->shown);
+				return true;
+			}
+			if (rule->is_add && s->world.is_archive(s->world.data, p->path)) {
+				obstacle(p, at_line(p, s, rule->line), "%s is an archive, and ADD extracts it",
+					 p->shown);
+				return true;
+			}
+		}
+	return false;
+}
+
+/* 4b. Destinations by the Dockerfile: infer (with the person's word that no RUN matters) and auto (where none can). */
+static bool by_dockerfile(const struct sync_source *s, struct subject *p, enum copy_use use, struct place glob)
+{
+	if (!is_input(s, p->path, p->rel, NULL) || copied_otherwise(s, p))
+		return false;
+	/* A directory's destination is the one above that of anything in it. */
+	_cleanup_free_ char *inside =
+		p->directory ? path_join(strcmp(p->rel, ".") ? p->rel : "", "x") : xstrdup(p->rel);
+	struct copy_tree tree = source_tree(s);
+	CLEANUP(copy_answer_release) struct copy_answer answer = {0};
+	copy_map_ask(&s->copies, use, inside, &tree, &answer);
+	for (size_t i = 0; i < answer.dests.len; i++) {
+		char *dest = p->directory ? path_dir(answer.dests.items[i]) : xstrdup(answer.dests.items[i]);
+		if (path_is_safe_destination(dest))
+			strv_push_owned(&p->dests, dest);
+		else
+			free(dest);
+	}
+	p->mode = p->directory ? -1 : answer.chmod;
+	if (answer.reason || p->dests.len == 0) {
+		obstacle(p, at_line(p, s, answer.line), "%s: %s", p->shown,
+			 answer.reason ? answer.reason : "it has no destination");
+		return false;
+	}
+	if (p->kind == CHANGE_DELETED) {
+		p->written_rule = true; /* also of a directory */
+		obstacle(p, use == COPY_FOR_INFER ? at(p, glob) : at_line(p, s, answer.line),
+			 "%s was deleted, and %s sync carries no deletes", p->shown,
+			 use == COPY_FOR_INFER ? "inferred" : "auto");
+		return false;
+	}
+	if (use == COPY_FOR_INFER)
+		say(p, at(p, glob), "%s is copied by line %u of the Dockerfile", p->shown, answer.line);
+	else
+		say(p, at_line(p, s, answer.line), "%s is copied, and no later RUN could have read it", p->shown);
+	return true;
+}
+
+/* 4. What is copied as it is. */
+static bool direct(const struct sync_source *s, struct subject *p, enum path_class *class_)
+{
+	const struct sync_config *sync = &s->artifact->sync;
+	*class_ = PATH_DIRECT;
+	if (!rules_count(s))
+		return false;
+	if (by_rules(s, p))
+		return true;
+	if (p->obstacle || s->input_kind != INPUTS_DOCKERFILE)
+		return false;
+	if (sync->mode == SYNC_AUTO)
+		return by_dockerfile(s, p, COPY_FOR_AUTO, sync->place);
+	if (sync->mode == SYNC_INFER)
+		for
+			vec_each (g, &s->infer)
+				if (glob_match(g->glob, p->rel))
+					return by_dockerfile(s, p, COPY_FOR_INFER, g->place);
+	return false;
+}
+
+/* 5. What a generator reads. */
+static bool generator_input(const struct sync_source *s, struct subject *p, enum path_class *class_)
+{
+	*class_ = PATH_GENERATOR_INPUT;
+	const struct source_glob *g = NULL;
+	for (size_t i = 0; rules_count(s) && !p->directory && i < s->generators.len; i++) {
+		const struct source_generator *generator = &s->generators.items[i];
+		if (!source_globs_match(&generator->inputs, p->rel, &g))
+			continue;
+		if (p->out)
+			p->out->generator = generator->written;
+		say(p, at(p, g->place), "%s is read by a generator", p->shown);
+		return true;
+	}
+	return false;
+}
+
+/* 6. What the build never sees. */
+static bool no_input(const struct sync_source *s, struct subject *p, enum path_class *class_)
+{
+	unsigned line = 0;
+	*class_ = PATH_NO_INPUT;
+	if (p->written_rule)
+		return false;
+	if (p->directory) {
+		say(p, NULL, "%s is a directory that no rule copies", p->shown);
+		return true;
+	}
+	if (is_input(s, p->path, p->rel, &line))
+		return false;
+	if (line)
+		say(p, p->out ? xasprintf("%s:%u", s->ignore_shown, line) : NULL, "%s is excluded by %s", p->shown,
+		    path_base(s->ignore_shown));
+	else
+		say(p, NULL, "%s is not an input of %s", p->shown, s->artifact->image.value);
+	return true;
+}
+
+static const char *required_by(const struct sync_source *s)
+{
+	for (size_t i = 0; s->config && i < s->config->artifacts.len; i++) {
+		const struct artifact *a = s->config->artifacts.items[i];
+		for
+			vec_each (required, &a->requires_)
+				if (str_equal(required->image, s->artifact->image.value))
+					return a->image.value;
+	}
+	return "another artifact";
+}
+
+/* Which COPY or ADD makes it an input: the place to look at where no rule matched. */
+static char *copy_place(const struct sync_source *s, const struct subject *p)
+{
+	for
+		vec_each (rule, &s->copies.rules)
+			if (copy_rule_covers(rule, p->rel))
+				return at_line(p, s, rule->line);
+	return NULL;
+}
+
+/* 7. What the build reads, and no rule explains. */
+static bool unknown(const struct sync_source *s, struct subject *p, enum path_class *class_)
+{
+	const struct artifact *a = s->artifact;
+	*class_ = PATH_UNKNOWN;
+	if (a->required_by_others && a->sync.mode != SYNC_NONE)
+		say(p, at(p, a->sync.place), "%s requires %s: its sync rules do not count, both are rebuilt",
+		    required_by(s), a->image.value);
+	else if (p->obstacle)
+		say(p, steal(&p->obstacle_where), "%s", p->obstacle);
+	else if (s->input_kind == INPUTS_LISTING && !s->listed && a->sync.mode == SYNC_NONE)
+		say(p, at(p, a->custom.command.place), "%s may be an input: the dependencies' command has not been run",
+		    p->shown);
+	else if (a->sync.mode == SYNC_NONE)
+		say(p, copy_place(s, p), "%s is an input, and no sync is configured", p->shown);
+	else if (a->sync.mode == SYNC_MANUAL)
+		say(p, at(p, a->sync.place), "%s is an input, and matches no manual rule", p->shown);
+	else if (a->sync.mode == SYNC_INFER && s->input_kind == INPUTS_DOCKERFILE)
+		say(p, at(p, a->sync.place), "%s is an input, and matches no infer pattern", p->shown);
+	else if (a->sync.map.command.len || a->sync.tar.command.len)
+		say(p, at(p, a->sync.map.command.len ? a->sync.map.place : a->sync.tar.place),
+		    "%s is an input, and the program that maps it is not run yet", p->shown);
+	else
+		say(p, at(p, a->sync.place), "%s is an input, and %s sync for %s is not carried out yet", p->shown,
+		    sync_mode_name(a->sync.mode), builder_kind_name(a->builder));
+	return true;
+}
+
+typedef bool step(const struct sync_source *s, struct subject *p, enum path_class *class_);
+
+static step *const steps[] = {ignored, build_definition, generated, direct, generator_input, no_input, unknown};
+
+static enum path_class classify(const struct sync_source *s, const char *path, enum change_kind kind, bool directory,
+				struct classification *out)
+{
+	_cleanup_free_ char *owned = NULL;
+	struct subject p = {.path = path,
+			    .rel = source_relative(s, path, &owned),
+			    .shown = sync_source_shown(s, path),
+			    .kind = kind,
+			    .directory = directory,
+			    .out = out,
+			    .mode = -1};
+	enum path_class class_ = PATH_UNKNOWN;
+	for (size_t i = 0; i < ARRAY_LEN(steps) && !steps[i](s, &p, &class_); i++)
+		;
+	if (out) {
+		out->class_ = class_;
+		out->mode = p.mode;
+		if (class_ == PATH_DIRECT || class_ == PATH_OUTPUT) {
+			out->dests = p.dests;
+			p.dests = (struct strv){0};
+		}
+	}
+	strv_release(&p.dests);
+	free(p.obstacle);
+	free(p.obstacle_where);
+	return class_;
+}
+
+void sync_source_classify(const struct sync_source *s, const char *path, enum change_kind kind, bool directory,
+			  struct classification *out)
+{
+	*out = (struct classification){.mode = -1};
+	classify(s, path, kind, directory, out);
+}
+
+enum path_class sync_source_class(const struct sync_source *s, const char *path, enum change_kind kind, bool directory)
+{
+	return classify(s, path, kind, directory, NULL);
+}

@@ -1,0 +1,206 @@
+#include "sync/plan.h"
+
+#include <string.h>
+
+#include "base/path.h"
+
+static void copy_release(struct copy *copy)
+{
+	free(copy->src);
+	free(copy->rel);
+	strv_release(&copy->dests);
+}
+
+void decision_release(struct decision *d)
+{
+	free(d->reason);
+	free(d->deciding_path);
+	free(d->deciding_where);
+	for
+		vec_each (copy, &d->copies)
+			copy_release(copy);
+	vec_release(&d->copies);
+	strv_release(&d->deletes);
+	vec_release(&d->generators);
+	*d = (struct decision){0};
+}
+
+const char *decision_kind_name(enum decision_kind kind)
+{
+	static const char *const names[] = {"none", "copy", "generate", "rebuild"};
+	return names[kind];
+}
+
+/* What a class costs. An output's deletion never decides: its source's next answer does. */
+static enum decision_kind price(const struct classification *c, const struct change *change)
+{
+	switch (c->class_) {
+	case PATH_IGNORED:
+	case PATH_NO_INPUT:
+		return DECISION_NONE;
+	case PATH_OUTPUT:
+		return change->kind == CHANGE_DELETED ? DECISION_NONE : DECISION_COPY;
+	case PATH_DIRECT:
+		return DECISION_COPY;
+	case PATH_GENERATOR_INPUT:
+		return DECISION_GENERATE;
+	case PATH_BUILD_DEFINITION:
+	case PATH_UNKNOWN:
+		break;
+	}
+	return DECISION_REBUILD;
+}
+
+static void carry_out(const struct sync_source *source, const struct change *change, struct classification *c,
+		      struct decision *d)
+{
+	if (c->class_ == PATH_GENERATOR_INPUT) {
+		bool known = false;
+		for
+			vec_each (g, &d->generators)
+				known = known || *g == c->generator;
+		if (!known)
+			vec_push(&d->generators, c->generator);
+	}
+	if (c->class_ != PATH_DIRECT && c->class_ != PATH_OUTPUT)
+		return;
+	if (change->kind != CHANGE_DELETED) {
+		vec_push(&d->copies, (struct copy){.src = xstrdup(change->path),
+						   .rel = xstrdup(sync_source_shown(source, change->path)),
+						   .dests = c->dests,
+						   .directory = change->directory,
+						   .mode = c->mode});
+		c->dests = (struct strv){0};
+	} else if (c->class_ == PATH_DIRECT) {
+		strv_extend(&d->deletes, &c->dests);
+	}
+}
+
+/* True if something of the sorted list is the path, or below it. */
+static bool any_at_or_below(const struct strv *sorted, const char *path)
+{
+	for (int slash = 0; slash < 2; slash++) {
+		_cleanup_free_ char *key = xasprintf("%s%s", path, slash ? "/" : "");
+		size_t low = 0, high = sorted->len;
+		while (low < high) {
+			size_t middle = (low + high) / 2;
+			if (strcmp(sorted->items[middle], key) < 0)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		if (low < sorted->len && path_below(sorted->items[low], path))
+			return true;
+	}
+	return false;
+}
+
+/* Deletes come last: one that would take back what a copy of the same batch brings (a renamed source, a file that became a folder) goes. */
+static void settle_deletes(struct decision *d)
+{
+	CLEANUP(strv_release) struct strv brought = {0};
+	for
+		vec_each (copy, &d->copies)
+			strv_extend(&brought, &copy->dests);
+	strv_sort(&brought);
+	strv_sort_unique(&d->deletes);
+	size_t kept = 0;
+	for (size_t i = 0; i < d->deletes.len; i++) {
+		if (any_at_or_below(&brought, d->deletes.items[i]))
+			free(d->deletes.items[i]);
+		else
+			d->deletes.items[kept++] = d->deletes.items[i];
+	}
+	d->deletes.len = kept;
+	if (d->deletes.items)
+		d->deletes.items[kept] = NULL;
+}
+
+static int compare_generators(const void *a, const void *b)
+{
+	const struct sync_generator *const *x = a, *const *y = b;
+	return (*x > *y) - (*x < *y); /* they stand in one array, in the order of the configuration */
+}
+
+static int compare_copies(const void *a, const void *b)
+{
+	const struct copy *x = a, *y = b;
+	return strcmp(x->rel, y->rel);
+}
+
+/* True if the path is anywhere that the artifact looks at: else it says nothing of it. */
+static bool concerns(const struct sync_source *source, const struct change *change)
+{
+	CLEANUP(strv_release) struct strv roots = {0};
+	sync_source_roots(source, &roots);
+	for (size_t i = 0; i < roots.len; i++)
+		if (path_below(change->path, roots.items[i]))
+			return true;
+	return sync_source_is_input(source, change->path);
+}
+
+void plan_artifact(const struct sync_source *source, const struct change_set *changes, struct decision *d)
+{
+	*d = (struct decision){0};
+	for
+		vec_each (change, changes) {
+			CLEANUP(classification_release) struct classification c = {.mode = -1};
+			if (!concerns(source, change))
+				continue;
+			sync_source_classify(source, change->path, change->kind, change->directory, &c);
+			enum decision_kind kind = price(&c, change);
+			if (!d->deciding_path || kind > d->kind) {
+				d->kind = kind;
+				replace_string(&d->deciding_path, sync_source_shown(source, change->path));
+				replace_string(&d->deciding_where, c.where);
+				replace_string(&d->reason, c.reason);
+			}
+			carry_out(source, change, &c, d);
+		}
+	settle_deletes(d);
+	if (d->copies.len > 1)
+		qsort(d->copies.items, d->copies.len, sizeof(*d->copies.items), compare_copies);
+	if (d->generators.len > 1)
+		qsort(d->generators.items, d->generators.len, sizeof(*d->generators.items), compare_generators);
+	if (!d->reason)
+		d->reason = xasprintf("nothing of %s changed", sync_source_artifact(source)->image.value);
+}
+
+/* Rebuilds what requires a rebuilt artifact; true if that changed a decision. */
+static bool spread(const struct config *config, struct sync_source *const *sources, struct decision *decisions)
+{
+	bool changed = false;
+	for (size_t i = 0; i < config->artifacts.len; i++) {
+		const struct artifact *a = config->artifacts.items[i];
+		for
+			vec_each (required, &a->requires_) {
+				const struct decision *base = &decisions[required->artifact];
+				if (decisions[i].kind == DECISION_REBUILD || base->kind != DECISION_REBUILD)
+					continue;
+				_cleanup_free_ char *path =
+					base->deciding_path
+						? path_join(sync_source_artifact(sources[required->artifact])->context,
+							    base->deciding_path)
+						: NULL;
+				decisions[i].kind = DECISION_REBUILD;
+				replace_string(&decisions[i].deciding_path,
+					       path ? sync_source_shown(sources[i], path) : NULL);
+				free(decisions[i].deciding_where);
+				decisions[i].deciding_where = place_format(required->place);
+				free(decisions[i].reason);
+				decisions[i].reason =
+					xasprintf("%s requires %s, which is rebuilt", a->image.value, required->image);
+				changed = true;
+			}
+	}
+	return changed;
+}
+
+void plan_all(const struct config *config, struct sync_source *const *sources, const struct change_set *changes,
+	      struct decision *decisions)
+{
+	for (size_t i = 0; i < config->artifacts.len; i++)
+		plan_artifact(sources[i], changes, &decisions[i]);
+	while (spread(config, sources, decisions))
+		;
+}
