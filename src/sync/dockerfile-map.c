@@ -138,7 +138,8 @@ bool copy_rule_counts(const struct copy_rule *rule, enum copy_use use)
 {
 	if (!rule->final)
 		return false;
-	return use == COPY_FOR_AUTO || (!rule->inherited && !(rule->lineage && rule->stage_run_line > 0));
+	return use == COPY_FOR_AUTO ||
+	       (!rule->inherited && !(rule->lineage && (rule->stage_run_line > 0 || rule->unsyncable)));
 }
 
 /* Expanding wildcards in the tree: the paths that match, in the order in which a build copies them. */
@@ -238,6 +239,12 @@ bool copy_map_overridden(const struct copy_map *map, size_t rule, const char *pa
 	return false;
 }
 
+struct asking {
+	struct copy_answer *answer;
+	bool has_mode;		/* a destination gave the answer its mode and owner */
+	unsigned replaced_line; /* of what replaced the path at some destination */
+};
+
 static void needs_rebuild(struct copy_answer *answer, unsigned line, char *reason)
 {
 	if (answer->reason) {
@@ -248,11 +255,64 @@ static void needs_rebuild(struct copy_answer *answer, unsigned line, char *reaso
 	answer->reason = reason;
 }
 
-/* One rule's part of the answer. */
-static void ask_rule(const struct copy_map *map, size_t index, enum copy_use use, const char *path,
-		     const struct copy_tree *tree, struct copy_answer *answer)
+/* True if a later rule puts the same path at dest again. */
+static bool put_again(const struct copy_map *map, size_t index, enum copy_use use, const char *path, const char *dest)
+{
+	for (size_t i = index + 1; i < map->rules.len; i++) {
+		_cleanup_free_ char *again = NULL;
+		if (copy_rule_counts(&map->rules.items[i], use) &&
+		    copy_rule_destination(&map->rules.items[i], path, &again) && str_equal(again, dest))
+			return true;
+	}
+	return false;
+}
+
+static void forget_destination(struct copy_answer *answer, const char *dest)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < answer->dests.len; i++) {
+		if (str_equal(answer->dests.items[i], dest))
+			free(answer->dests.items[i]);
+		else
+			answer->dests.items[kept++] = answer->dests.items[i];
+	}
+	answer->dests.len = kept;
+	if (answer->dests.items)
+		answer->dests.items[kept] = NULL;
+}
+
+/* A destination that the rule gives. A path that is put at one place twice keeps the first one's order, and the last one's mode. */
+static void ask_destination(const struct copy_map *map, size_t index, enum copy_use use, const char *path,
+			    const char *dest, const struct copy_tree *tree, struct asking *asking)
 {
 	const struct copy_rule *rule = &map->rules.items[index];
+	struct copy_answer *answer = asking->answer;
+	unsigned later = 0;
+	if (!copy_map_overridden(map, index, path, dest, use, tree, &later)) {
+		if (asking->has_mode && (answer->chmod != rule->chmod || !str_equal(answer->chown, rule->chown)))
+			needs_rebuild(answer, rule->line, xstrdup("its copies differ in mode or owner"));
+		asking->has_mode = true;
+		answer->chmod = rule->chmod;
+		answer->chown = rule->chown;
+	} else if (!put_again(map, index, use, path, dest)) {
+		forget_destination(answer, dest);
+		asking->replaced_line = later;
+		if (use == COPY_FOR_AUTO)
+			needs_rebuild(answer, later, xasprintf("line %u may replace it", later));
+		return;
+	}
+	if (!strv_contains(&answer->dests, dest))
+		strv_push(&answer->dests, dest);
+	if (!answer->line)
+		answer->line = rule->line;
+}
+
+/* One rule's part of the answer. */
+static void ask_rule(const struct copy_map *map, size_t index, enum copy_use use, const char *path,
+		     const struct copy_tree *tree, struct asking *asking)
+{
+	const struct copy_rule *rule = &map->rules.items[index];
+	struct copy_answer *answer = asking->answer;
 	const char *unsyncable = copy_rule_unsyncable(rule, path);
 	if (use == COPY_FOR_AUTO && rule->run_line)
 		needs_rebuild(answer, rule->run_line, xasprintf("the RUN at line %u may have read it", rule->run_line));
@@ -263,43 +323,21 @@ static void ask_rule(const struct copy_map *map, size_t index, enum copy_use use
 		return;
 	}
 	_cleanup_free_ char *dest = NULL;
-	if (!copy_rule_destination(rule, path, &dest)) {
-		answer->workdir_unknown = answer->workdir_unknown || !answer->reason;
-		needs_rebuild(answer, rule->line,
-			      xasprintf("where it lands is not known: the base image %s is not at hand",
-					map->unknown_base ? map->unknown_base : ""));
+	if (copy_rule_destination(rule, path, &dest)) {
+		ask_destination(map, index, use, path, dest, tree, asking);
 		return;
 	}
-	unsigned later = 0;
-	if (copy_map_overridden(map, index, path, dest, use, tree, &later)) {
-		bool same = false; /* by the same path, through a later rule: that one will answer */
-		for (size_t i = index + 1; i < map->rules.len && !same; i++) {
-			_cleanup_free_ char *again = NULL;
-			if (copy_rule_counts(&map->rules.items[i], use) &&
-			    copy_rule_destination(&map->rules.items[i], path, &again))
-				same = str_equal(again, dest);
-		}
-		if (!same && use == COPY_FOR_AUTO)
-			needs_rebuild(answer, later, xasprintf("line %u may have replaced it", later));
-		else if (!same && answer->line == 0)
-			answer->line = later;
-		return;
-	}
-	if (answer->dests.len && (answer->chmod != rule->chmod || !str_equal(answer->chown, rule->chown)))
-		needs_rebuild(answer, rule->line, xstrdup("its copies differ in mode or owner"));
-	if (strv_contains(&answer->dests, dest))
-		return;
-	strv_push(&answer->dests, dest);
-	answer->chmod = rule->chmod;
-	answer->chown = rule->chown;
-	if (answer->dests.len == 1 && !answer->reason)
-		answer->line = rule->line;
+	answer->workdir_unknown = answer->workdir_unknown || !answer->reason;
+	needs_rebuild(answer, rule->line,
+		      xasprintf("where it lands is not known: the base image %s is not at hand",
+				map->unknown_base ? map->unknown_base : ""));
 }
 
 void copy_map_ask(const struct copy_map *map, enum copy_use use, const char *path, const struct copy_tree *tree,
 		  struct copy_answer *answer)
 {
 	*answer = (struct copy_answer){.chmod = -1};
+	struct asking asking = {.answer = answer};
 	for (size_t i = 0; i < map->bind_mounts.len; i++) {
 		if (!path_below(path, map->bind_mounts.items[i]))
 			continue;
@@ -311,7 +349,7 @@ void copy_map_ask(const struct copy_map *map, enum copy_use use, const char *pat
 		if (!copy_rule_covers(&map->rules.items[i], path))
 			continue;
 		answer->input = true;
-		ask_rule(map, i, use, path, tree, answer);
+		ask_rule(map, i, use, path, tree, &asking);
 	}
 	if (answer->input && !answer->reason && answer->dests.len == 0)
 		answer->reason = answer->line ? xasprintf("line %u replaces it", answer->line)

@@ -125,7 +125,7 @@ struct copy_tree {
 enum copy_use { COPY_FOR_INFER, COPY_FOR_AUTO };
 
 /* True if the rule gives destinations in that mode: final, and for infer of the last stage itself or followed back through COPY --from
- * without a RUN that could have changed it. */
+ * without a RUN that could have changed it (what can't be followed is skipped there, as Skaffold skips --from). */
 bool copy_rule_counts(const struct copy_rule *rule, enum copy_use use);
 
 /* True if something that takes effect after rules.items[rule] lands on dest too, where that rule puts the path: the later one wins. *line (may
