@@ -8,12 +8,12 @@
 
 struct input {
 	const char *rel; /* relative to the context, absolute where outside; owned by the struct inputs */
-	unsigned mode; /* st_mode: type and permission bits; a directory is listed only where it is empty */
+	unsigned mode;	 /* st_mode: type and permission bits; a directory is listed only where it is empty */
 	uint64_t size, mtime_ns, ctime_ns, inode;
 	struct hash hash; /* of the content; of the target of a link; zero for a directory */
 };
 
-struct inputs { /* zero-initialised is empty */
+struct inputs {		     /* zero-initialised is empty */
 	struct input *items; /* sorted by rel (bytes), each once */
 	size_t len, cap;
 	struct inputs_text *text; /* the memory behind rel */
@@ -22,7 +22,8 @@ struct inputs { /* zero-initialised is empty */
 /* Path, mode and hash of every input, and of the Dockerfile and ignore file. `before` (may be NULL) is an earlier answer: what has
  * the same size, times and inode is not read again. Each file is read between two equal fstats; what vanishes meanwhile is left out. At most 4,000,000
  * files, 200 levels. */
-int sync_source_inputs(const struct sync_source *source, const struct inputs *before, struct inputs *inputs, struct error *err);
+int sync_source_inputs(const struct sync_source *source, const struct inputs *before, struct inputs *inputs,
+		       struct error *err);
 
 /* One item more at the end (rel is copied); call inputs_sort when all are there. */
 struct input *inputs_add(struct inputs *inputs, const char *rel);

@@ -139,6 +139,18 @@ static bool concerns(const struct sync_source *source, const struct change *chan
 	return sync_source_is_input(source, change->path);
 }
 
+/* A Dockerfile with a COPY whose source is gone does not build: copying on would hide it. */
+static void check_sources(const struct sync_source *source, struct decision *d)
+{
+	CLEANUP(error_clear) struct error err = {0};
+	if (d->kind != DECISION_COPY || sync_source_artifact(source)->sync.mode == SYNC_MANUAL ||
+	    sync_source_check(source, &err) == 0)
+		return;
+	d->kind = DECISION_REBUILD;
+	replace_string(&d->reason, err.message);
+	replace_string(&d->deciding_where, err.where);
+}
+
 void plan_artifact(const struct sync_source *source, const struct change_set *changes, struct decision *d)
 {
 	*d = (struct decision){0};
@@ -157,6 +169,7 @@ void plan_artifact(const struct sync_source *source, const struct change_set *ch
 			}
 			carry_out(source, change, &c, d);
 		}
+	check_sources(source, d);
 	settle_deletes(d);
 	if (d->copies.len > 1)
 		qsort(d->copies.items, d->copies.len, sizeof(*d->copies.items), compare_copies);

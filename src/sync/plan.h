@@ -9,20 +9,21 @@
 enum decision_kind { DECISION_NONE, DECISION_COPY, DECISION_GENERATE, DECISION_REBUILD }; /* dearer later */
 
 struct copy {
-	char *src;  /* absolute path on the host */
-	char *rel;  /* as shown: relative to the context, absolute where outside */
+	char *src;	   /* absolute path on the host */
+	char *rel;	   /* as shown: relative to the context, absolute where outside */
 	struct strv dests; /* absolute in the container, in the order of the rules */
-	bool directory;    /* a directory is to be made (its contents are changes of their own) */
-	int mode;          /* the mode the file must get; -1: the host's bits */
+	bool directory;	   /* a directory is to be made (its contents are changes of their own) */
+	int mode;	   /* the mode the file must get; -1: the host's bits */
 };
 
 struct decision {
 	enum decision_kind kind;
-	char *reason;         /* a sentence for a person: "Dockerfile is a build definition" */
-	char *deciding_path;  /* as shown; the first path, in sorted order, that gave the dearest answer; NULL: no path of the batch concerns the artifact */
+	char *reason;	     /* a sentence for a person: "Dockerfile is a build definition" */
+	char *deciding_path; /* as shown; the first path, in sorted order, that gave the dearest answer; NULL: no path of the batch concerns the artifact */
 	char *deciding_where; /* "skaffold.yaml:9:7", "Dockerfile:4", ".dockerignore:2"; NULL if nothing written decided */
-	VEC(struct copy) copies;       /* sorted by rel; also filled for what a rebuild makes unnecessary: the caller looks at kind first */
-	struct strv deletes;           /* destinations, sorted, none of which is a destination of a copy */
+	VEC(struct copy)
+	copies; /* sorted by rel; also filled for what a rebuild makes unnecessary: the caller looks at kind first */
+	struct strv deletes; /* destinations, sorted, none of which is a destination of a copy */
 	VEC(const struct sync_generator *) generators; /* to run, in the order of the configuration */
 };
 void decision_release(struct decision *d);

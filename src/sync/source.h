@@ -12,15 +12,23 @@
 struct sync_source;
 
 /* What a path is; the first that holds. */
-enum path_class { PATH_IGNORED, PATH_BUILD_DEFINITION, PATH_OUTPUT, PATH_DIRECT, PATH_GENERATOR_INPUT, PATH_NO_INPUT, PATH_UNKNOWN };
+enum path_class {
+	PATH_IGNORED,
+	PATH_BUILD_DEFINITION,
+	PATH_OUTPUT,
+	PATH_DIRECT,
+	PATH_GENERATOR_INPUT,
+	PATH_NO_INPUT,
+	PATH_UNKNOWN
+};
 
 struct classification {
 	enum path_class class_;
 	struct strv dests; /* for PATH_DIRECT and PATH_OUTPUT: absolute, in the order of the rules, without repeats */
-	int mode;          /* -1: the host's bits */
+	int mode;	   /* -1: the host's bits */
 	const struct sync_generator *generator; /* for PATH_GENERATOR_INPUT */
-	char *where;       /* place of the rule that held: "skaffold.yaml:9:7", "Dockerfile:4", ".dockerignore:2"; NULL: none */
-	char *reason;      /* a sentence for a person */
+	char *where; /* place of the rule that held: "skaffold.yaml:9:7", "Dockerfile:4", ".dockerignore:2"; NULL: none */
+	char *reason; /* a sentence for a person */
 };
 void classification_release(struct classification *c);
 
@@ -37,9 +45,10 @@ DEFINE_CLEANUP(struct sync_source, sync_source_free)
 /* What answering needs to know of the files as they are now: where two sources of a Dockerfile land on one destination, whether the
  * later one exists; what a link that is itself the source of a COPY would become. Default: lstat(2) and the first bytes of a file. */
 struct sync_world {
-	mode_t (*mode)(void *data, const char *path);    /* st_mode without following links; 0: nothing is there */
+	mode_t (*mode)(void *data, const char *path);	  /* st_mode without following links; 0: nothing is there */
 	bool (*is_archive)(void *data, const char *path); /* ADD would extract it */
-	void (*list)(void *data, const char *directory, struct strv *names); /* appends the names in it; asked only where a wildcard is a source */
+	void (*list)(void *data, const char *directory,
+		     struct strv *names); /* appends the names in it; asked only where a wildcard is a source */
 	void *data;
 };
 void sync_source_set_world(struct sync_source *source, struct sync_world world);
@@ -57,7 +66,8 @@ void sync_source_classify(const struct sync_source *source, const char *path, en
 			  struct classification *out);
 
 /* The class alone, without words: for walking and watching. */
-enum path_class sync_source_class(const struct sync_source *source, const char *path, enum change_kind kind, bool directory);
+enum path_class sync_source_class(const struct sync_source *source, const char *path, enum change_kind kind,
+				  bool directory);
 
 /* True if the path goes into the image, or steers its build: by the builder's own list, whatever the sync rules say. */
 bool sync_source_is_input(const struct sync_source *source, const char *path);

@@ -11,12 +11,13 @@ struct walk_entry {
 	const char *path; /* absolute; valid during the call */
 	int directory;	  /* descriptor of the directory it is in, for fstatat and openat with `name` */
 	const char *name;
-	mode_t type;	  /* S_IFREG, S_IFLNK, S_IFDIR (only empty directories that were entered), or another */
+	mode_t type; /* S_IFREG, S_IFLNK, S_IFDIR (only empty directories that were entered), or another */
 };
 
 struct walk {
 	bool (*enter)(void *data, const char *path); /* absolute: is the directory to be entered? */
-	int (*visit)(void *data, const struct walk_entry *entry, struct error *err); /* negative: the walk ends with it */
+	int (*visit)(void *data, const struct walk_entry *entry,
+		     struct error *err); /* negative: the walk ends with it */
 	void *data;
 };
 
