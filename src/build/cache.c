@@ -58,10 +58,10 @@ int build_cache_lock(const struct build_request *request, struct error *err)
 	if (r < 0)
 		return r;
 	for (bool told = false;; told = true) {
-		r = file_lock(path, false, err);
+		CLEANUP(error_clear) struct error inner = {0};
+		r = file_lock(path, false, &inner);
 		if (r != -EWOULDBLOCK)
-			return r;
-		error_clear(err);
+			return r < 0 ? error_move(err, &inner) : r;
 		if (!told)
 			say_waiting(request);
 		struct pollfd cancel = {.fd = cancel_fd(request->cancel), .events = POLLIN};
