@@ -160,6 +160,7 @@ def parts(engine, seed):
         "layers": part_layers,
         "lint": part_lint,
         "embedded": lambda tally: end_to_end(tally, "embedded", "--runtime", "embedded"),
+        "engine": with_engine(engine, lambda tally: meson_suite(tally, "engine")),
         "docker": with_engine(engine, lambda tally: end_to_end(tally, "docker", "--runtime", "docker")),
         "laws": with_engine(engine, lambda tally: end_to_end(tally, "laws", "--laws", *seeds)),
     }
