@@ -49,6 +49,12 @@ int embedded_images_folder(const char *image, const char *context, char **folder
 	return state_folder("images", name, folder, err);
 }
 
+int embedded_volume_folder(const char *name, char **folder, struct error *err)
+{
+	_cleanup_free_ char *slug = embedded_slug(name);
+	return state_folder("volumes", slug, folder, err);
+}
+
 int embedded_run_folder(const char *run_id, char **folder, struct error *err)
 {
 	_cleanup_free_ char *slug = embedded_slug(run_id);

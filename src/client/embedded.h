@@ -28,6 +28,9 @@ void embedded_image_release(struct embedded_image *image);
 /* The folder of all versions of an image (made if missing). `name` tells two projects' images of one name apart. The caller frees. */
 int embedded_images_folder(const char *image, const char *context, char **folder, struct error *err);
 
+/* The folder of a named volume (made if missing): shared by all runs, never removed. The caller frees. */
+int embedded_volume_folder(const char *name, char **folder, struct error *err);
+
 struct embedded_volume {
 	char *source; /* absolute host path, made as a directory if missing; NULL: a tmpfs */
 	char *dest;   /* absolute */

@@ -297,3 +297,56 @@ int rootfs_copy_tree(int from, int to, struct cancel *cancel)
 	closedir(dir);
 	return r;
 }
+
+static int list_sorted(int directory, struct strv *names)
+{
+	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return -errno;
+	struct dirent *entry;
+	while ((entry = readdir(dir)))
+		if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, ".."))
+			strv_push(names, entry->d_name);
+	closedir(dir);
+	strv_sort(names);
+	return 0;
+}
+
+static int digest_entry(int directory, const char *name, struct hasher *hasher, struct cancel *cancel)
+{
+	struct stat st;
+	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	hasher_add_string(hasher, name);
+	hasher_add(hasher, &st.st_mode, sizeof(st.st_mode));
+	if (S_ISLNK(st.st_mode)) {
+		char target[PATH_MAX];
+		ssize_t n = readlinkat(directory, name, target, sizeof(target));
+		if (n < 0)
+			return -errno;
+		hasher_add(hasher, target, (size_t)n);
+		return 0;
+	}
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return 0;
+	_cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return rootfs_digest(fd, hasher, cancel);
+	struct hash content;
+	int r = hash_fd(fd, &content, NULL);
+	hasher_add(hasher, &content, sizeof(content));
+	return r;
+}
+
+int rootfs_digest(int directory, struct hasher *hasher, struct cancel *cancel)
+{
+	CLEANUP(strv_release) struct strv names = {0};
+	int r = list_sorted(directory, &names);
+	for (size_t i = 0; r == 0 && i < names.len; i++)
+		r = cancel_requested(cancel) ? -ECANCELED : digest_entry(directory, names.items[i], hasher, cancel);
+	hasher_add_string(hasher, NULL);
+	return r;
+}

@@ -32,4 +32,7 @@ int rootfs_copy_file(int source, int target, struct stat *st, struct hash *hash)
 /* Copies what is below one directory into another: files, directories, links; modes, times, and owners where that is allowed. */
 int rootfs_copy_tree(int from, int to, struct cancel *cancel);
 
+/* Adds all that is below a directory to a digest: names, kinds, permission bits, contents, link targets, in the order of names; no times, no owners. */
+int rootfs_digest(int directory, struct hasher *hasher, struct cancel *cancel);
+
 #endif

@@ -1,0 +1,355 @@
+#include "runtime/embedded-apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "client/rootfs.h"
+#include "runtime/source.h"
+
+enum { BUFFER_SIZE = 64 << 10 };
+
+struct apply {
+	const struct embedded_roots *roots;
+	const struct embedded_instance *instance;
+	struct carry_report *report;
+	struct staged {
+		int root;	 /* where it is, or will be */
+		char *temporary; /* the staged file's name, beside its destination; NULL: not staged */
+	} * staged;		 /* per item */
+};
+
+static uint64_t mount_of(int fd)
+{
+	struct statx st = {0};
+	return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) == 0 ? st.stx_mnt_id : 0;
+}
+
+/* The root through which a destination can be written: only volumes are writable through a read-only root. */
+static int root_for(const struct embedded_roots *roots, const char *dest)
+{
+	if (!roots->read_only)
+		return roots->seen;
+	_cleanup_free_ char *above = path_dir(dest);
+	for (;;) {
+		_cleanup_close_ int fd = rootfs_open(roots->seen, above, O_PATH | O_DIRECTORY, 0);
+		if (fd >= 0)
+			return mount_of(fd) == mount_of(roots->seen) ? roots->disk : roots->seen;
+		if (str_equal(above, "/"))
+			return roots->seen;
+		char *next = path_dir(above);
+		free(above);
+		above = next;
+	}
+}
+
+/* A name that no other staging of this process uses. */
+static char *temporary_name(void)
+{
+	static atomic_uint counter;
+	return xasprintf(".skiff-%d-%u", (int)getpid(), atomic_fetch_add(&counter, 1));
+}
+
+static int write_source(int fd, struct source *source)
+{
+	if (source->bytes)
+		return write_all(fd, source->bytes, source->size);
+	_cleanup_free_ char *buffer = xmalloc(BUFFER_SIZE);
+	ssize_t n;
+	while ((n = source_read(source, buffer, BUFFER_SIZE, NULL)) > 0) {
+		int r = write_all(fd, buffer, (size_t)n);
+		if (r < 0)
+			return r;
+	}
+	return (int)n;
+}
+
+/* Writes the item's source into the open file; what changed while it was read is read again. */
+static int fill(int fd, const struct carry_item *item, struct source *source)
+{
+	for (int attempt = 1;; attempt++) {
+		if (ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+			return -errno;
+		int r = write_source(fd, source);
+		if (r < 0 || source_settled(source) || attempt == SOURCE_TRIES)
+			return r;
+		source_release(source);
+		r = source_open(item, source, NULL);
+		if (r < 0 || source->kind != CARRY_FILE)
+			return r < 0 ? r : -ENOENT;
+	}
+}
+
+/* Modification time: now, and later than the replaced file's, for those who compare times. */
+static int set_time(int fd, const struct stat *replaced)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (replaced && (replaced->st_mtim.tv_sec > now.tv_sec ||
+			 (replaced->st_mtim.tv_sec == now.tv_sec && replaced->st_mtim.tv_nsec >= now.tv_nsec))) {
+		now = replaced->st_mtim;
+		now.tv_nsec += 1000000;
+		now.tv_sec += now.tv_nsec / 1000000000;
+		now.tv_nsec %= 1000000000;
+	}
+	struct timespec times[2] = {now, now};
+	return futimens(fd, times) < 0 ? -errno : 0;
+}
+
+/* A replaced file keeps its owner, a new one takes its directory's. */
+static int dress(int fd, int parent, const char *name, unsigned mode)
+{
+	struct stat old, directory, mine;
+	bool replaces = fstatat(parent, name, &old, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(old.st_mode);
+	if (fstat(parent, &directory) < 0 || fstat(fd, &mine) < 0)
+		return -errno;
+	const struct stat *model = replaces ? &old : &directory;
+	if ((model->st_uid != mine.st_uid || model->st_gid != mine.st_gid) &&
+	    fchown(fd, model->st_uid, model->st_gid) < 0 && errno != EPERM)
+		return -errno;
+	if (fchmod(fd, mode & 07777) < 0)
+		return -errno;
+	return set_time(fd, replaces ? &old : NULL);
+}
+
+static int stage_file(int root, const struct carry_item *item, struct source *source, char **temporary)
+{
+	const char *name;
+	_cleanup_close_ int parent = rootfs_open_parent(root, item->dest, true, &name);
+	if (parent < 0)
+		return parent;
+	_cleanup_free_ char *beside = temporary_name();
+	_cleanup_close_ int fd = openat(parent, beside, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int r = fill(fd, item, source);
+	if (r == 0)
+		r = dress(fd, parent, name, source->mode);
+	if (r < 0) {
+		unlinkat(parent, beside, 0);
+		return r;
+	}
+	*temporary = steal(&beside);
+	return 0;
+}
+
+static int stage_link(int root, const struct carry_item *item, const struct source *source, char **temporary)
+{
+	const char *name;
+	_cleanup_close_ int parent = rootfs_open_parent(root, item->dest, true, &name);
+	if (parent < 0)
+		return parent;
+	_cleanup_free_ char *beside = temporary_name();
+	if (symlinkat(source->target, parent, beside) < 0)
+		return -errno;
+	*temporary = steal(&beside);
+	return 0;
+}
+
+/* A directory appears at once: files are staged in it. What stood there and is none goes away in the same moment. */
+static int make_directory(int root, const struct carry_item *item, const struct source *source)
+{
+	const char *name;
+	_cleanup_close_ int parent = rootfs_open_parent(root, item->dest, true, &name);
+	if (parent < 0)
+		return parent;
+	_cleanup_close_ int there = rootfs_open(root, item->dest, O_RDONLY | O_DIRECTORY, 0);
+	if (there >= 0)
+		return fchmod(there, source->mode & 07777) < 0 ? -errno : 0;
+	_cleanup_free_ char *beside = temporary_name();
+	if (mkdirat(parent, beside, 0700) < 0 || fchmodat(parent, beside, source->mode & 07777, 0) < 0)
+		return -errno;
+	if (renameat2(parent, beside, parent, name, RENAME_NOREPLACE) == 0)
+		return 0;
+	int r = errno == EEXIST && renameat2(parent, beside, parent, name, RENAME_EXCHANGE) == 0 ? 0 : -errno;
+	rootfs_remove(parent, beside);
+	return r;
+}
+
+/* Where a rename can't be: a file that is a mount point, a directory that may not be written. */
+static int write_in_place(int root, const struct carry_item *item, struct carry_report *report,
+			  struct carry_result *result)
+{
+	struct source source;
+	int r = source_open(item, &source, NULL);
+	if (r < 0)
+		return r;
+	_cleanup_close_ int fd = rootfs_open(root, item->dest, O_WRONLY | O_NONBLOCK, 0);
+	struct stat st;
+	if (source.kind != CARRY_FILE)
+		r = -ENOENT;
+	else if (fd < 0)
+		r = fd;
+	else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		r = -EEXIST;
+	else
+		r = fill(fd, item, &source);
+	if (r == 0) {
+		report->atomic = false;
+		result->hash = source.hash;
+		(void)!fchmod(fd, source.mode & 07777);
+		(void)!set_time(fd, &st);
+	}
+	source_release(&source);
+	return r;
+}
+
+static bool may_write_in_place(int code)
+{
+	return code == -EACCES || code == -EPERM || code == -EROFS || code == -EBUSY || code == -EXDEV;
+}
+
+/* Puts the staged entry in its place; a directory that stands there leaves with all below it. */
+static int switch_staged(const struct staged *staged, const struct carry_item *item)
+{
+	const char *name;
+	_cleanup_close_ int parent = rootfs_open_parent(staged->root, item->dest, false, &name);
+	if (parent < 0)
+		return parent;
+	int r = renameat(parent, staged->temporary, parent, name) < 0 ? -errno : 0;
+	if (r == -EISDIR)
+		r = renameat2(parent, staged->temporary, parent, name, RENAME_EXCHANGE) < 0 ? -errno : 0;
+	int removed = rootfs_remove(parent, staged->temporary);
+	return r < 0 ? r : removed;
+}
+
+static int delete_item(int root, const struct carry_item *item)
+{
+	const char *name;
+	_cleanup_close_ int parent = rootfs_open_parent(root, item->dest, false, &name);
+	if (parent == -ENOENT || parent == -ENOTDIR)
+		return 0; /* what held it is gone, or is no directory any more */
+	return parent < 0 ? parent : rootfs_remove(parent, name);
+}
+
+static void describe_failure(const struct apply *a, const struct carry_item *item, struct carry_result *result)
+{
+	_cleanup_free_ char *above = path_dir(item->dest);
+	_cleanup_free_ char *shown = str_printable(item->dest);
+	_cleanup_close_ int fd = rootfs_open(a->roots->seen, above, O_PATH | O_DIRECTORY, 0);
+	struct stat st;
+	struct str text = {0};
+	str_addf(&text, "can't write %s: %s", shown, strerror(result->code));
+	if (fd >= 0 && fstat(fd, &st) == 0 &&
+	    (result->code == EACCES || result->code == EPERM || result->code == EROFS))
+		str_addf(&text,
+			 "; its directory is owned by user %u, the program runs as user %u; `user` or `volumes` in "
+			 "deploy.docker.run of skiff.yaml "
+			 "would change that",
+			 st.st_uid, a->instance->uid);
+	if (result->code == ENOTDIR)
+		str_add(&text, "; something above it is a file in the container");
+	result->message = str_steal(&text);
+}
+
+static void settle(const struct apply *a, const struct carry_item *item, struct carry_result *result, int r)
+{
+	if (r == -ENOENT && item->kind != CARRY_DELETE && !file_exists(item->src)) {
+		result->skipped = true;
+	} else if (r < 0) {
+		result->code = -r;
+		describe_failure(a, item, result);
+	}
+}
+
+/* Everything but the switch: directories are made, files and links staged. */
+static void prepare_item(struct apply *a, const struct carry_item *item, size_t i)
+{
+	struct carry_result *result = &a->report->results[i];
+	struct staged *staged = &a->staged[i];
+	staged->root = root_for(a->roots, item->dest);
+	struct source source;
+	CLEANUP(error_clear) struct error why = {0};
+	int r = source_open(item, &source, &why);
+	if (r == -ENOENT) {
+		result->skipped = true;
+		return;
+	}
+	if (r < 0) {
+		result->code = -r;
+		result->message = steal(&why.message);
+		return;
+	}
+	if (source.kind == CARRY_DIRECTORY)
+		r = make_directory(staged->root, item, &source);
+	else if (source.kind == CARRY_SYMLINK)
+		r = stage_link(staged->root, item, &source, &staged->temporary);
+	else
+		r = stage_file(staged->root, item, &source, &staged->temporary);
+	if (r < 0 && source.kind == CARRY_FILE && may_write_in_place(r))
+		r = write_in_place(staged->root, item, a->report, result);
+	else if (r == 0)
+		result->hash = source.hash;
+	if (r == 0 && source.kind == CARRY_FILE)
+		a->report->bytes += source.size;
+	settle(a, item, result, r);
+	source_release(&source);
+}
+
+static void finish_item(struct apply *a, const struct carry_item *item, size_t i)
+{
+	struct carry_result *result = &a->report->results[i];
+	struct staged *staged = &a->staged[i];
+	int r = 0;
+	if (item->kind == CARRY_DELETE) {
+		r = delete_item(root_for(a->roots, item->dest), item);
+	} else if (staged->temporary) {
+		r = switch_staged(staged, item);
+		if (may_write_in_place(r))
+			r = write_in_place(staged->root, item, a->report, result);
+	}
+	settle(a, item, result, r);
+}
+
+static void drop_staged(const struct apply *a, const struct carry *carry)
+{
+	for (size_t i = 0; i < carry->len; i++) {
+		const char *name;
+		if (!a->staged[i].temporary)
+			continue;
+		_cleanup_close_ int parent = rootfs_open_parent(a->staged[i].root, carry->items[i].dest, false, &name);
+		if (parent >= 0)
+			unlinkat(parent, a->staged[i].temporary, 0);
+	}
+}
+
+int embedded_apply(const struct embedded_roots *roots, const struct embedded_instance *instance,
+		   const struct carry *carry, struct carry_report *report, struct cancel *cancel, struct error *err)
+{
+	*report = (struct carry_report){.results = xcalloc(carry->len + 1, sizeof(*report->results)),
+					.len = carry->len,
+					.atomic = true};
+	struct apply a = {.roots = roots, .instance = instance, .report = report};
+	a.staged = xcalloc(carry->len + 1, sizeof(*a.staged));
+	uint64_t begin = monotonic_ns();
+	for (size_t i = 0; i < carry->len && !cancel_requested(cancel); i++) {
+		if (!path_is_safe_destination(carry->items[i].dest))
+			report->results[i].code = EINVAL;
+		else if (carry->items[i].kind != CARRY_DELETE)
+			prepare_item(&a, &carry->items[i], i);
+	}
+	bool cancelled = cancel_requested(cancel);
+	if (cancelled)
+		drop_staged(&a, carry);
+	for (size_t i = 0; i < carry->len && !cancelled; i++)
+		if (!report->results[i].code && !report->results[i].skipped)
+			finish_item(&a, &carry->items[i], i);
+	for (size_t i = 0; i < carry->len; i++)
+		free(a.staged[i].temporary);
+	free(a.staged);
+	report->transfer_us = (unsigned)((monotonic_ns() - begin) / 1000);
+	if (cancelled)
+		return error_set(err, ECANCELED, "cancelled");
+	for (size_t i = 0; i < report->len; i++)
+		if (report->results[i].code)
+			return error_set(err, report->results[i].code, "%s",
+					 report->results[i].message ? report->results[i].message
+								    : "a destination that is no path");
+	return 0;
+}
