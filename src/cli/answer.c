@@ -65,7 +65,7 @@ static json_t *decision_json(const struct artifact *artifact, const struct decis
 	return object;
 }
 
-json_t *explain_json(const struct config *config, const struct sources *sources, const struct decision *decisions)
+json_t *explain_json(const struct config *config, const struct source_set *sources, const struct decision *decisions)
 {
 	json_t *answer = json_object(), *artifacts = json_array();
 	for (size_t i = 0; i < sources->len; i++)

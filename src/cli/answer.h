@@ -4,12 +4,12 @@
 
 #include <jansson.h>
 
-#include "cli/sources.h"
+#include "cli/source-set.h"
 
 /* The contract of --json on explain (design.md, "Commands"). decisions: one an artifact. Arrays are empty where the decision is none or rebuild:
  * nothing is carried then. "deciding" is null where no path given concerns the artifact; its "where" is null where nothing written decided. The
  * caller drops the reference. */
-json_t *explain_json(const struct config *config, const struct sources *sources, const struct decision *decisions);
+json_t *explain_json(const struct config *config, const struct source_set *sources, const struct decision *decisions);
 
 /* One artifact's element of --json on map. Paths that are not UTF-8 have U+FFFD for each wrong byte, and the bytes in base 64 beside: src_b64. */
 json_t *map_json(const struct sync_source *source, const struct sync_map *map);

@@ -45,7 +45,7 @@ static void print_decision(const struct artifact *artifact, const struct decisio
 	print_list("delete", &d->deletes, NULL);
 }
 
-static void warn_of_workdirs(const struct sources *sources)
+static void warn_of_workdirs(const struct source_set *sources)
 {
 	for (size_t i = 0; i < sources->len; i++) {
 		const char *base = NULL;
@@ -56,7 +56,7 @@ static void warn_of_workdirs(const struct sources *sources)
 	}
 }
 
-static void print_all(const struct options *options, const struct config *config, const struct sources *sources,
+static void print_all(const struct options *options, const struct config *config, const struct source_set *sources,
 		      const struct decision *decisions)
 {
 	if (!options->json) {
@@ -73,13 +73,13 @@ static void print_all(const struct options *options, const struct config *config
 int command_explain(const struct options *options)
 {
 	CLEANUP(config_free_cleanup) struct config *config = NULL;
-	CLEANUP(sources_release) struct sources sources = {0};
+	CLEANUP(source_set_release) struct source_set sources = {0};
 	CLEANUP(change_set_release) struct change_set changes = {0};
 	CLEANUP(error_clear) struct error err = {0};
 	int code = cli_load(options, "explain", &config);
 	if (code != EXIT_DONE)
 		return code;
-	if (sources_open(config, &sources, &err) < 0)
+	if (source_set_open(config, &sources, &err) < 0)
 		return cli_fail(&err, EXIT_FAILED);
 	explain_changes(&options->changes, &options->arguments, &changes);
 	warn_of_workdirs(&sources);

@@ -48,7 +48,7 @@ static int map_one(const struct options *options, const struct sync_source *sour
 	return 0;
 }
 
-static int map_all(const struct options *options, const struct sources *sources, const char *image)
+static int map_all(const struct options *options, const struct source_set *sources, const char *image)
 {
 	CLEANUP(error_clear) struct error err = {0};
 	json_t *answer = json_object(), *artifacts = json_array();
@@ -69,7 +69,7 @@ static int map_all(const struct options *options, const struct sources *sources,
 int command_map(const struct options *options)
 {
 	CLEANUP(config_free_cleanup) struct config *config = NULL;
-	CLEANUP(sources_release) struct sources sources = {0};
+	CLEANUP(source_set_release) struct source_set sources = {0};
 	CLEANUP(error_clear) struct error err = {0};
 	if (options->arguments.len > 1) {
 		fprintf(stderr, "skiff: map takes one image at most\n");
@@ -83,7 +83,7 @@ int command_map(const struct options *options)
 		fprintf(stderr, "skiff: no artifact has the image '%s'\n", image);
 		return EXIT_USAGE;
 	}
-	if (sources_open(config, &sources, &err) < 0)
+	if (source_set_open(config, &sources, &err) < 0)
 		return cli_fail(&err, EXIT_FAILED);
 	return map_all(options, &sources, image);
 }

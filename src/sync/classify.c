@@ -5,7 +5,7 @@
 
 #include "base/path.h"
 #include "sync/editors.h"
-#include "sync/source_internal.h"
+#include "sync/source-internal.h"
 
 /* The path that is asked about, and what the steps found out so far. */
 struct subject {

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
-#include "sync/source_internal.h"
+#include "sync/source-internal.h"
 #include "sync/walk.h"
 
 enum {

@@ -3,7 +3,7 @@
 
 #include "base/path.h"
 #include "sync/pattern.h"
-#include "sync/source_internal.h"
+#include "sync/source-internal.h"
 
 static bool may_match(const struct source_glob *g, const char *rel, bool covers)
 {

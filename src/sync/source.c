@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "format/template.h"
-#include "sync/source_internal.h"
+#include "sync/source-internal.h"
 #include "sync/world.h"
 
 enum {

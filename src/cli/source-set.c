@@ -1,4 +1,4 @@
-#include "cli/sources.h"
+#include "cli/source-set.h"
 
 #include <signal.h>
 #include <sys/time.h>
@@ -46,25 +46,25 @@ static void ask(void *data, const char *name, struct base_image *image)
 	base_image_lookup(engine->docker, name, image);
 }
 
-int sources_open(const struct config *config, struct sources *sources, struct error *err)
+int source_set_open(const struct config *config, struct source_set *sources, struct error *err)
 {
 	struct engine engine = {0};
 	int r = 0;
-	*sources = (struct sources){.items = xcalloc(config->artifacts.len + 1, sizeof(*sources->items))};
+	*sources = (struct source_set){.items = xcalloc(config->artifacts.len + 1, sizeof(*sources->items))};
 	for (; r == 0 && sources->len < config->artifacts.len; sources->len += r == 0)
 		r = sync_source_new(config, config->artifacts.items[sources->len], ask, &engine,
 				    &sources->items[sources->len], err);
 	if (engine.docker)
 		docker_close(engine.docker);
 	if (r < 0)
-		sources_release(sources);
+		source_set_release(sources);
 	return r;
 }
 
-void sources_release(struct sources *sources)
+void source_set_release(struct source_set *sources)
 {
 	for (size_t i = 0; i < sources->len; i++)
 		sync_source_free(sources->items[i]);
 	free(sources->items);
-	*sources = (struct sources){0};
+	*sources = (struct source_set){0};
 }
