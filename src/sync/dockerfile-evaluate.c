@@ -251,16 +251,26 @@ static int apply_onbuild(struct evaluation *e, const struct instruction *i, stru
 	return 0;
 }
 
-void mark_read(struct evaluation *e, struct stage_state *s, size_t first)
+int mark_read(struct evaluation *e, struct stage_state *s, size_t first, struct error *err)
 {
-	for (size_t l = first; l < s->landed.len; l++) {
+	int r = 0;
+	for (size_t l = first; l < s->landed.len && r == 0; l++) {
 		struct landed *landed = &s->landed.items[l];
 		if (!landed->rule.run_line)
 			landed->rule.run_line = e->line;
-		if (landed->origin != NO_ORIGIN && e->reachable[e->current] &&
-		    !e->origins.items[landed->origin].run_line)
-			e->origins.items[landed->origin].run_line = e->line;
+		if (landed->origin == NO_ORIGIN || !e->reachable[e->current])
+			continue;
+		struct origin *origin = &e->origins.items[landed->origin];
+		if (!landed->rule.lineage) {
+			origin->run_line = origin->run_line ? origin->run_line : e->line;
+		} else if (!origin->run_line) {
+			r = evaluation_spend(e, sizeof(struct copy_rule) + strlen(landed->rule.sources.items[0]) + 64,
+					     err);
+			vec_push(&e->reads, copy_rule_clone(&landed->rule));
+			e->reads.items[e->reads.len - 1].run_line = e->line;
+		}
 	}
+	return r;
 }
 
 struct mount {
@@ -321,7 +331,7 @@ static int apply_mount(struct evaluation *e, const char *text, struct error *err
 		return r;
 	long stage = m.from ? find_stage(e->dockerfile, m.from, true, e->current) : -1;
 	if (stage >= 0) {
-		mark_read(e, &e->states[stage], 0);
+		r = mark_read(e, &e->states[stage], 0, err);
 	} else if (!m.from && strcasecmp(type, "bind") == 0) {
 		char *path = uncertain ? xstrdup(".") : context_path(source);
 		if (strv_contains(&e->map->bind_mounts, path))
@@ -329,16 +339,15 @@ static int apply_mount(struct evaluation *e, const char *text, struct error *err
 		else
 			strv_push_owned(&e->map->bind_mounts, path);
 	}
-	return 0;
+	return r;
 }
 
 static int apply_run(struct evaluation *e, const struct instruction *i, struct error *err)
 {
 	struct stage_state *s = current_state(e);
 	s->has_run = true;
-	mark_read(e, s, s->marked);
+	int r = mark_read(e, s, s->marked, err);
 	s->marked = s->landed.len;
-	int r = 0;
 	for (size_t f = 0; f < i->flags.len && r == 0; f++)
 		if (mount_flag(i, f))
 			r = apply_mount(e, mount_flag(i, f), err);
@@ -591,9 +600,15 @@ static void collect_rules(struct evaluation *e)
 		if (!lands_itself[o])
 			push_rule(e->map, &e->origins.items[o].rule, false, e->origins.items[o].run_line);
 	for
-		vec_each (landed, &last->landed)
-			push_rule(e->map, &landed->rule, true,
-				  landed->origin == NO_ORIGIN ? 0 : e->origins.items[landed->origin].run_line);
+		vec_each (read, &e->reads)
+			push_rule(e->map, read, false, read->run_line);
+	for
+		vec_each (landed, &last->landed) {
+			unsigned run_line = landed->rule.run_line;
+			if (!run_line && landed->origin != NO_ORIGIN)
+				run_line = e->origins.items[landed->origin].run_line;
+			push_rule(e->map, &landed->rule, true, run_line);
+		}
 }
 
 static void collect_configuration(struct evaluation *e)
@@ -648,6 +663,10 @@ static void evaluation_release(struct evaluation *e)
 		vec_each (origin, &e->origins)
 			copy_rule_release(&origin->rule);
 	vec_release(&e->origins);
+	for
+		vec_each (read, &e->reads)
+			copy_rule_release(read);
+	vec_release(&e->reads);
 	variables_release(&e->meta);
 }
 

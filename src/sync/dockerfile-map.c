@@ -228,8 +228,8 @@ bool copy_map_overridden(const struct copy_map *map, size_t rule, const char *pa
 		if (i == rule)
 			wins = puts_at(later, dest, tree, path);
 		else if (copy_rule_counts(later, use))
-			wins = later->sources.len ? puts_at(later, dest, tree, NULL)
-						  : covers_destination(later, dest, use);
+			wins = later->sources.len && later->dest ? puts_at(later, dest, tree, NULL)
+								 : covers_destination(later, dest, use);
 		if (wins) {
 			if (line)
 				*line = later->line;
@@ -351,9 +351,10 @@ void copy_map_ask(const struct copy_map *map, enum copy_use use, const char *pat
 		answer->input = true;
 		ask_rule(map, i, use, path, tree, &asking);
 	}
-	if (answer->input && !answer->reason && answer->dests.len == 0)
-		answer->reason = answer->line ? xasprintf("line %u replaces it", answer->line)
-					      : xstrdup("the final stage does not copy it");
+	if (answer->input && answer->dests.len == 0 && asking.replaced_line)
+		needs_rebuild(answer, asking.replaced_line, xasprintf("line %u replaces it", asking.replaced_line));
+	else if (answer->input && answer->dests.len == 0)
+		needs_rebuild(answer, 0, xstrdup("the final stage does not copy it"));
 	if (answer->reason)
 		strv_release(&answer->dests);
 }

@@ -8,7 +8,7 @@
 struct origin { /* one source of one COPY or ADD from the context */
 	struct copy_rule rule;
 	size_t stage;
-	unsigned run_line; /* the first RUN, of a stage that the final one needs, that could have read it anywhere */
+	unsigned run_line; /* the first RUN, of a stage that the final one needs, that could have read all of it */
 };
 
 static const size_t NO_ORIGIN = (size_t)-1;
@@ -42,7 +42,9 @@ struct evaluation {
 	bool *reachable;	    /* stages that the target needs */
 	struct stage_state *states; /* as many as target + 1 */
 	VEC(struct origin) origins;
-	size_t spent; /* memory, roughly; limited, since stages that copy from each other can double it each time */
+	struct rule_list
+		reads; /* parts of origins that a COPY --from brought to where such a RUN could have read them */
+	size_t spent;  /* memory, roughly; limited, since stages that copy from each other can double it each time */
 };
 
 static inline struct stage_state *current_state(struct evaluation *e)
@@ -61,8 +63,8 @@ int evaluation_expand(struct evaluation *e, const char *word, bool *uncertain, c
 /* The stage of that name, or of that number where `numbers`, below `limit`; -1: none. */
 long find_stage(const struct dockerfile *d, const char *name, bool numbers, size_t limit);
 
-/* Every file of the stage can be read by the RUN at e->line. */
-void mark_read(struct evaluation *e, struct stage_state *s, size_t first);
+/* Every file of the stage, from landed.items[first] on, can be read by the RUN at e->line. */
+int mark_read(struct evaluation *e, struct stage_state *s, size_t first, struct error *err);
 
 int land(struct evaluation *e, struct stage_state *s, const struct copy_rule *rule, size_t origin, struct error *err);
 

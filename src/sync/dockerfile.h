@@ -24,7 +24,7 @@ DEFINE_CLEANUP(struct dockerfile, dockerfile_free)
 
 struct base_image { /* what the engine (or nobody) knows of an image named in FROM; strings owned by the answerer's caller: free with base_image_release */
 	bool known;
-	char *workdir; /* NULL or "" = "/" */
+	char *workdir;	     /* NULL or "" = "/" */
 	struct strv env;     /* NAME=value */
 	struct strv onbuild; /* trigger lines */
 };
@@ -32,7 +32,8 @@ void base_image_release(struct base_image *image);
 
 struct dockerfile_context { /* what evaluation depends on besides the text */
 	const char *target; /* NULL: the last stage */
-	const char *const *build_args; /* "NAME=value" or "NAME" (from the environment: getenv was asked by the caller), ends with NULL; may be NULL */
+	const char *const *
+		build_args; /* "NAME=value" or "NAME" (from the environment: getenv was asked by the caller), ends with NULL; may be NULL */
 	/* Fills *image for a FROM that is not `scratch` and not an earlier stage; known = false where the image isn't at hand. May be NULL (nothing known). */
 	void (*base_image)(void *data, const char *name, struct base_image *image);
 	void *data;
@@ -52,54 +53,57 @@ enum copy_part {
  * A rule without sources is a cover: something that is not from the context (of an image, a URL, a heredoc, an archive, made by a RUN) lands
  * at dest, or at places below it, and so may have replaced what an earlier rule put there. */
 struct copy_rule {
-	struct strv sources; /* one context pattern, normalised, relative ("." = all), with Go's filepath.Match wildcards, one level; or none: a cover */
+	struct strv
+		sources; /* one context pattern, normalised, relative ("." = all), with Go's filepath.Match wildcards, one level; or none: a cover */
 	bool source_is_wildcard;
 	enum copy_part part;
-	char *rename;        /* the name that a file gets in dest where dest_is_directory; NULL: its own */
-	char *dest;          /* absolute, normalised; NULL while the WORKDIR is unknown: then dest_relative holds what follows it */
+	char *rename; /* the name that a file gets in dest where dest_is_directory; NULL: its own */
+	char *dest; /* absolute, normalised; NULL while the WORKDIR is unknown: then dest_relative holds what follows it */
 	char *dest_relative;
 	bool dest_is_directory; /* ends in "/", "." or "..", several sources, or a wildcard */
-	unsigned line;       /* of the COPY or ADD in the Dockerfile; of a COPY --from followed back: the context COPY's line */
-	bool is_add;         /* ADD: a local archive is extracted, so archives are never synced (copy_rule_unsyncable) */
+	unsigned
+		line; /* of the COPY or ADD in the Dockerfile; of a COPY --from followed back: the context COPY's line */
+	bool is_add;  /* ADD: a local archive is extracted, so archives are never synced (copy_rule_unsyncable) */
 	const char *unsyncable; /* NULL, or why files of it can't be synced one to one ("--parents", "--exclude", …) */
 	/* The first RUN that could have read the copied files (in its own stage after it, or in a later stage of its lineage): they are
 	 * not direct for `auto`, since the build may have made something of them. 0: none. infer ignores this. */
 	unsigned run_line;
 	/* The first RUN after it in the stage that a COPY --from took it from: it may have changed it, so infer does not follow it. */
 	unsigned stage_run_line;
-	bool final;          /* lands in the final stage (directly, or by lineage); else only an input of the build */
-	bool inherited;      /* put there by the stage that the final one starts FROM: auto counts it, infer does not (Skaffold looks at the last stage) */
-	bool lineage;        /* came through COPY --from */
-	bool exact;          /* of a cover: just the path dest is replaced, and surely; else perhaps, dest or anything below it */
-	int chmod;           /* --chmod as octal mode, -1: none */
-	char *chown;         /* --chown as written, NULL: none */
+	bool final;	/* lands in the final stage (directly, or by lineage); else only an input of the build */
+	bool inherited; /* put there by the stage that the final one starts FROM: auto counts it, infer does not (Skaffold looks at the last stage) */
+	bool lineage;	/* came through COPY --from */
+	bool exact; /* of a cover: just the path dest is replaced, and surely; else perhaps, dest or anything below it */
+	int chmod;  /* --chmod as octal mode, -1: none */
+	char *chown; /* --chown as written, NULL: none */
 };
 
 VEC_TYPE(rule_list, struct copy_rule);
 
 struct copy_map {
-	struct rule_list rules; /* first those that only feed the build, in the order of the Dockerfile; then the final ones, in the order in
+	struct rule_list
+		rules; /* first those that only feed the build, in the order of the Dockerfile; then the final ones, in the order in
 						      * which they take effect */
-	char *name;      /* of the Dockerfile, for places */
-	char *workdir;   /* of the final stage; NULL: unknown (base image not at hand) */
+	char *name;    /* of the Dockerfile, for places */
+	char *workdir; /* of the final stage; NULL: unknown (base image not at hand) */
 	bool workdir_known;
-	char *unknown_base; /* the base image that made it unknown, NULL otherwise */
-	bool scratch;    /* the final stage's lineage starts FROM scratch */
-	bool has_run;    /* the final stage's own lineage (its FROM chain) has a RUN */
+	char *unknown_base;	 /* the base image that made it unknown, NULL otherwise */
+	bool scratch;		 /* the final stage's lineage starts FROM scratch */
+	bool has_run;		 /* the final stage's own lineage (its FROM chain) has a RUN */
 	struct strv bind_mounts; /* sources of RUN --mount=type=bind without from: inputs too; "." = all */
-	struct strv bases; /* every base image named, expanded, without stages and scratch */
+	struct strv bases;	 /* every base image named, expanded, without stages and scratch */
 	/* The final stage's configuration, for laying out an image without an engine: */
-	struct strv env;        /* NAME=value */
+	struct strv env;	/* NAME=value */
 	struct strv entrypoint; /* exec form, or {"/bin/sh","-c",text} */
 	struct strv cmd;
-	struct strv exposed;    /* "8080/tcp" */
+	struct strv exposed; /* "8080/tcp" */
 	struct strv volumes;
-	char *user;             /* NULL: none */
+	char *user; /* NULL: none */
 	char *stop_signal;
 };
 
-int dockerfile_evaluate(const struct dockerfile *dockerfile, const struct dockerfile_context *context, struct copy_map *map,
-			struct error *err);
+int dockerfile_evaluate(const struct dockerfile *dockerfile, const struct dockerfile_context *context,
+			struct copy_map *map, struct error *err);
 void copy_map_release(struct copy_map *map);
 
 /* The destination of one context path (relative, normalised) through one rule, owned by the caller; *dest is NULL if the rule does not copy
@@ -118,7 +122,8 @@ const char *copy_rule_unsyncable(const struct copy_rule *rule, const char *path)
 enum copy_entry { COPY_ENTRY_NONE, COPY_ENTRY_FILE, COPY_ENTRY_DIRECTORY };
 struct copy_tree {
 	enum copy_entry (*kind)(void *data, const char *path);
-	void (*list)(void *data, const char *directory, struct strv *names); /* appends the names in it; asked only for rules with wildcards */
+	void (*list)(void *data, const char *directory,
+		     struct strv *names); /* appends the names in it; asked only for rules with wildcards */
 	void *data;
 };
 
@@ -135,15 +140,16 @@ bool copy_map_overridden(const struct copy_map *map, size_t rule, const char *pa
 
 /* All of the above in one answer: what a change of the path (a file, or a link) means to the image. */
 struct copy_answer {
-	bool input;        /* the build reads it (.dockerignore aside) */
+	bool input;	   /* the build reads it (.dockerignore aside) */
 	struct strv dests; /* absolute, in the order of the rules, each once; empty where reason is set */
-	int chmod;         /* -1: none */
+	int chmod;	   /* -1: none */
 	const char *chown; /* NULL: none; the rule's */
-	unsigned line;     /* the instruction that decided; 0: none */
-	char *reason;      /* NULL: it can be copied to dests; else why only a rebuild will do, "…it is read by the RUN at line 7" */
+	unsigned line;	   /* the instruction that decided; 0: none */
+	char *reason; /* NULL: it can be copied to dests; else why only a rebuild will do, "…it is read by the RUN at line 7" */
 	bool workdir_unknown; /* that is the reason */
 };
-void copy_map_ask(const struct copy_map *map, enum copy_use use, const char *path, const struct copy_tree *tree, struct copy_answer *answer);
+void copy_map_ask(const struct copy_map *map, enum copy_use use, const char *path, const struct copy_tree *tree,
+		  struct copy_answer *answer);
 void copy_answer_release(struct copy_answer *answer);
 
 /* -ENOENT with the place if a source of an instruction matches nothing ("No source of an instruction matching anything is an error"). */

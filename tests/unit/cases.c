@@ -29,7 +29,8 @@ static void read_cases(const char *file, const char *text, struct case_list *cas
 			add_section(&cases->items[cases->len - 1], content + 4);
 		} else if (in_case && cases->items[cases->len - 1].sections.len) {
 			struct test_case *test = &cases->items[cases->len - 1];
-			str_addf(&test->sections.items[test->sections.len - 1].text, "%s\n", content + (*content == '\\'));
+			str_addf(&test->sections.items[test->sections.len - 1].text, "%s\n",
+				 content + (*content == '\\'));
 		}
 	}
 }
@@ -60,23 +61,26 @@ void cases_load(const char *module, struct case_list *cases)
 
 void cases_release(struct case_list *cases)
 {
-	for vec_each (test, cases) {
-		free(test->title);
-		for vec_each (section, &test->sections) {
-			free(section->name);
-			free(section->argument);
-			str_release(&section->text);
-		}
+	for
+		vec_each (test, cases) {
+			free(test->title);
+		for
+			vec_each (section, &test->sections) {
+				free(section->name);
+				free(section->argument);
+				str_release(&section->text);
+			}
 		vec_release(&test->sections);
-	}
+		}
 	vec_release(cases);
 }
 
 const struct section *case_section(const struct test_case *test, const char *name)
 {
-	for vec_each (section, &test->sections)
-		if (strcmp(section->name, name) == 0)
-			return section;
+	for
+		vec_each (section, &test->sections)
+			if (strcmp(section->name, name) == 0)
+				return section;
 	return NULL;
 }
 

@@ -20,7 +20,8 @@ static char *title_pattern(const struct test_case *test)
 	return xstrndup(start + 1, (size_t)(end - start - 1));
 }
 
-static size_t check_paths(const struct test_case *test, const struct glob *glob, const char *section, bool match, bool prefix)
+static size_t check_paths(const struct test_case *test, const struct glob *glob, const char *section, bool match,
+			  bool prefix)
 {
 	CLEANUP(strv_release) struct strv paths = {0};
 	size_t failed = 0;
@@ -53,8 +54,9 @@ static void cases_hold(void **state)
 {
 	(void)state;
 	size_t failed = 0;
-	for vec_each (test, &cases)
-		failed += run_case(test);
+	for
+		vec_each (test, &cases)
+			failed += run_case(test);
 	if (failed)
 		fail_msg("%zu differ", failed);
 }
@@ -63,7 +65,8 @@ static void cases_hold(void **state)
 static void hostile_patterns_take_linear_time(void **state)
 {
 	(void)state;
-	static const char *const hostile[] = {"*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", "**/**/**/**/**/**/**/**/**/**/b", "{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}*b",
+	static const char *const hostile[] = {"*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", "**/**/**/**/**/**/**/**/**/**/b",
+					      "{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}*b",
 					      "?*?*?*?*?*?*?*?*?*?*?*?*?*?b"};
 	struct str path = {0};
 	for (size_t i = 0; i < 2000; i++)
