@@ -1,0 +1,103 @@
+#include "test.h"
+
+#include <errno.h>
+
+#include "cli/cli.h"
+
+static const struct command *command_named(const char *name)
+{
+	for (const struct command *c = cli_commands; c->name; c++)
+		if (str_equal(c->name, name))
+			return c;
+	return NULL;
+}
+
+static int parse(const char *command, char **words, struct options *options, struct error *err)
+{
+	*options = (struct options){0};
+	return options_parse(command_named(command), words, options, err);
+}
+
+static void reads_options_of_all_kinds(void **state)
+{
+	(void)state;
+	struct options o;
+	char *words[] = {"-f", "dir/x.yaml", "-pdev,-prod", "--profile=fast", "--events", "-", "--cleanup=false",
+			 "--watch-poll-interval", "2s", "--trigger=polling", NULL};
+	assert_int_equal(parse("dev", words, &o, NULL), 0);
+	assert_string_equal(o.file, "dir/x.yaml");
+	assert_int_equal(o.profiles.len, 3);
+	assert_string_equal(o.profiles.items[1], "-prod");
+	assert_string_equal(o.events, "-");
+	assert_false(o.cleanup);
+	assert_true(o.tail);
+	assert_int_equal(o.poll_ms, 2000);
+	assert_string_equal(o.trigger, "polling");
+	options_release(&o);
+}
+
+static void keeps_changes_and_arguments_in_order(void **state)
+{
+	(void)state;
+	struct options o;
+	char *words[] = {"--deleted", "b", "a", "--added=c", "--", "--json", NULL};
+	assert_int_equal(parse("explain", words, &o, NULL), 0);
+	assert_int_equal(o.changes.len, 2);
+	assert_string_equal(o.changes.items[0].path, "b");
+	assert_int_equal(o.changes.items[0].kind, CHANGE_DELETED);
+	assert_int_equal(o.arguments.len, 2);
+	assert_string_equal(o.arguments.items[1], "--json");
+	assert_false(o.json);
+	options_release(&o);
+}
+
+static void refuses_with_a_way_out(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *command;
+		char *word;
+		const char *message;
+	} cases[] = {
+		{"dev", "--event", "dev: unknown option --event (did you mean --events?)"},
+		{"dev", "--json", "dev: unknown option --json (skiff dev --help lists them)"},
+		{"dev", "-z", "dev: unknown option -z (skiff dev --help lists them)"},
+		{"dev", "--trigger=never", "--trigger takes notify|polling|manual, not 'never'"},
+		{"dev", "--cleanup=no", "--cleanup takes true or false, not 'no'"},
+		{"dev", "--events", "--events wants FILE"},
+		{"dev", "-i9x", "--watch-poll-interval takes a time such as 500, 500ms or 2s, not '9x'"},
+		{"version", "x", "version takes no arguments, but was given 'x'"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct options o;
+		struct error err = {0};
+		char *words[] = {cases[i].word, NULL};
+		assert_int_equal(parse(cases[i].command, words, &o, &err), -EINVAL);
+		assert_string_equal(err.message, cases[i].message);
+		error_clear(&err);
+		options_release(&o);
+	}
+}
+
+static void names_each_option_once_a_command(void **state)
+{
+	(void)state;
+	for (const struct command *c = cli_commands; c->name; c++)
+		for (const struct option_def *a = cli_options; a->name; a++)
+			for (const struct option_def *b = a + 1; b->name; b++)
+				if (option_applies(a, c->name) && option_applies(b, c->name)) {
+					assert_string_not_equal(a->name, b->name);
+					assert_true(!a->letter || a->letter != b->letter);
+				}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_options_of_all_kinds),
+		cmocka_unit_test(keeps_changes_and_arguments_in_order),
+		cmocka_unit_test(refuses_with_a_way_out),
+		cmocka_unit_test(names_each_option_once_a_command),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
