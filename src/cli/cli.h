@@ -54,7 +54,7 @@ extern const struct command cli_commands[]; /* ends with name NULL */
 bool option_applies(const struct option_def *option, const char *command);
 
 /* Parses argv behind the command's name. 0, or -EINVAL with one clear message. options->help is set by --help, and the rest is then not read. */
-int options_parse(const struct command *command, char **argv, struct options *options, struct error *err);
+int options_parse(const struct command *command, const char *const *argv, struct options *options, struct error *err);
 void options_release(struct options *options);
 
 /* Loads the configuration for a command, printing warnings and errors to stderr. 0, or the exit code to end with. */

@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 
 	CLEANUP(options_release) struct options options = {0};
 	CLEANUP(error_clear) struct error err = {0};
-	if (options_parse(command, argv + 2, &options, &err) < 0)
+	if (options_parse(command, (const char *const *)argv + 2, &options, &err) < 0)
 		return cli_fail(&err, EXIT_USAGE);
 	if (options.help) {
 		cli_print_usage(command);

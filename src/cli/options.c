@@ -104,7 +104,7 @@ static int set_option(const struct option_def *o, const char *value, struct opti
 }
 
 /* One "-x", "-xVALUE", "-x VALUE". *argv stands on it and is left on the last word used. */
-static int parse_short(const struct command *command, char ***argv, struct options *options, struct error *err)
+static int parse_short(const struct command *command, const char *const **argv, struct options *options, struct error *err)
 {
 	const char *word = **argv;
 	const struct option_def *o = find_letter(command->name, word[1]);
@@ -121,7 +121,7 @@ static int parse_short(const struct command *command, char ***argv, struct optio
 	return set_option(o, value, options, err);
 }
 
-static int parse_long(const struct command *command, char ***argv, struct options *options, struct error *err)
+static int parse_long(const struct command *command, const char *const **argv, struct options *options, struct error *err)
 {
 	const char *word = **argv;
 	const char *equals = strchr(word, '=');
@@ -135,7 +135,7 @@ static int parse_long(const struct command *command, char ***argv, struct option
 	return set_option(o, value, options, err);
 }
 
-int options_parse(const struct command *command, char **argv, struct options *options, struct error *err)
+int options_parse(const struct command *command, const char *const *argv, struct options *options, struct error *err)
 {
 	options->auto_build = options->auto_sync = options->auto_deploy = true;
 	options->cleanup = options->port_forward = options->tail = true;

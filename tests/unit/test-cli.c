@@ -12,7 +12,7 @@ static const struct command *command_named(const char *name)
 	return NULL;
 }
 
-static int parse(const char *command, char **words, struct options *options, struct error *err)
+static int parse(const char *command, const char *const *words, struct options *options, struct error *err)
 {
 	*options = (struct options){0};
 	return options_parse(command_named(command), words, options, err);
@@ -22,7 +22,7 @@ static void reads_options_of_all_kinds(void **state)
 {
 	(void)state;
 	struct options o;
-	char *words[] = {"-f", "dir/x.yaml", "-pdev,-prod", "--profile=fast", "--events", "-", "--cleanup=false",
+	const char *words[] = {"-f", "dir/x.yaml", "-pdev,-prod", "--profile=fast", "--events", "-", "--cleanup=false",
 			 "--watch-poll-interval", "2s", "--trigger=polling", NULL};
 	assert_int_equal(parse("dev", words, &o, NULL), 0);
 	assert_string_equal(o.file, "dir/x.yaml");
@@ -40,7 +40,7 @@ static void keeps_changes_and_arguments_in_order(void **state)
 {
 	(void)state;
 	struct options o;
-	char *words[] = {"--deleted", "b", "a", "--added=c", "--", "--json", NULL};
+	const char *words[] = {"--deleted", "b", "a", "--added=c", "--", "--json", NULL};
 	assert_int_equal(parse("explain", words, &o, NULL), 0);
 	assert_int_equal(o.changes.len, 2);
 	assert_string_equal(o.changes.items[0].path, "b");
@@ -56,7 +56,7 @@ static void refuses_with_a_way_out(void **state)
 	(void)state;
 	static const struct {
 		const char *command;
-		char *word;
+		const char *word;
 		const char *message;
 	} cases[] = {
 		{"dev", "--event", "dev: unknown option --event (did you mean --events?)"},
@@ -71,7 +71,7 @@ static void refuses_with_a_way_out(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct options o;
 		struct error err = {0};
-		char *words[] = {cases[i].word, NULL};
+		const char *words[] = {cases[i].word, NULL};
 		assert_int_equal(parse(cases[i].command, words, &o, &err), -EINVAL);
 		assert_string_equal(err.message, cases[i].message);
 		error_clear(&err);
