@@ -80,7 +80,7 @@ def build(tally):
         if code:
             tally.fail("meson setup", output)
             return False
-    code, output = run(["ninja", "-C", BUILD])
+    code, output = run(["ninja", "-C", BUILD, "all", "src/cli/skiff"])
     if code:
         tally.fail("build", output)
     return code == 0
@@ -160,6 +160,7 @@ def parts(engine, seed):
         "layers": part_layers,
         "lint": part_lint,
         "embedded": lambda tally: end_to_end(tally, "embedded", "--runtime", "embedded"),
+        "engine": with_engine(engine, lambda tally: meson_suite(tally, "engine")),
         "engine": with_engine(engine, lambda tally: meson_suite(tally, "engine")),
         "docker": with_engine(engine, lambda tally: end_to_end(tally, "docker", "--runtime", "docker")),
         "laws": with_engine(engine, lambda tally: end_to_end(tally, "laws", "--laws", *seeds)),
