@@ -307,6 +307,16 @@ static bool copied_otherwise(const struct sync_source *s, struct subject *p)
 	return false;
 }
 
+/* Which COPY or ADD makes it an input: the place to look at where no rule matched. */
+static char *copy_place(const struct sync_source *s, const struct subject *p)
+{
+	for
+		vec_each (rule, &s->copies.rules)
+			if (copy_rule_covers(rule, p->rel))
+				return at_line(p, s, rule->line);
+	return NULL;
+}
+
 /* 4b. Destinations by the Dockerfile: infer (with the person's word that no RUN matters) and auto (where none can). */
 static bool by_dockerfile(const struct sync_source *s, struct subject *p, enum copy_use use, struct place glob)
 {
@@ -327,7 +337,7 @@ static bool by_dockerfile(const struct sync_source *s, struct subject *p, enum c
 	}
 	p->mode = p->directory ? -1 : answer.chmod;
 	if (answer.reason || p->dests.len == 0) {
-		obstacle(p, at_line(p, s, answer.line), "%s: %s", p->shown,
+		obstacle(p, answer.line ? at_line(p, s, answer.line) : copy_place(s, p), "%s: %s", p->shown,
 			 answer.reason ? answer.reason : "it has no destination");
 		return false;
 	}
@@ -414,16 +424,6 @@ static const char *required_by(const struct sync_source *s)
 					return a->image.value;
 	}
 	return "another artifact";
-}
-
-/* Which COPY or ADD makes it an input: the place to look at where no rule matched. */
-static char *copy_place(const struct sync_source *s, const struct subject *p)
-{
-	for
-		vec_each (rule, &s->copies.rules)
-			if (copy_rule_covers(rule, p->rel))
-				return at_line(p, s, rule->line);
-	return NULL;
 }
 
 /* 7. What the build reads, and no rule explains. */

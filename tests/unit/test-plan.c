@@ -1,7 +1,7 @@
 /* tests/cases/classify, plan, map: a configuration, a Dockerfile, a tree and what changed in it; and what comes of it. Each case is laid out in a
  * directory of its own, which is the working directory then.
  *
- * Sections: skaffold.yaml, skiff.yaml, Dockerfile · file PATH (its text) · tree (a line each: "path", "path/", "path -> target"; a path with a
+ * DIR stands for that directory in what is expected. Sections: skaffold.yaml, skiff.yaml, Dockerfile · file PATH (its text) · tree (a line each: "path", "path/", "path -> target"; a path with a
  * text of its own is enough in `file`) · base NAME (lines: workdir /x, onbuild TRIGGER) · listing IMAGE (what dependencies.command printed) · changes (lines "added
  * p", "modified p", "deleted p"; "p/" is a directory; \xNN is a byte) · plan, json (what it says) · ask (lines as in changes) and classify · map ·
  * prunes (lines "yes p" or "no p/") · error (of the source, or of the map). */
@@ -29,6 +29,13 @@ static size_t failures; /* all cases run, so that one look shows all that is wro
 
 static void expect(const struct laid_out *l, const char *section, const char *got)
 {
+	CLEANUP(str_release) struct str shown = {0};
+	for (const char *found; (found = strstr(got, l->directory)); got = found + strlen(l->directory)) {
+		str_add_bytes(&shown, got, (size_t)(found - got));
+		str_add(&shown, "DIR");
+	}
+	str_add(&shown, got);
+	got = str_text(&shown);
 	if (!case_equal(l->test, section, got, case_text(l->test, section)))
 		failures++;
 }
@@ -54,7 +61,8 @@ static void make_entry(const char *line)
 {
 	const char *arrow = strstr(line, " -> ");
 	if (arrow) {
-		_cleanup_free_ char *link = xstrndup(line, (size_t)(arrow - line));
+		_cleanup_free_ char *link = xstrndup(line, (size_t)(arrow - line)), *parent = path_dir(link);
+		assert_int_equal(file_make_directories(parent, 0755, NULL), 0);
 		assert_int_equal(symlink(arrow + strlen(" -> "), link), 0);
 	} else if (str_ends_with(line, "/")) {
 		assert_int_equal(file_make_directories(line, 0755, NULL), 0);
