@@ -30,13 +30,13 @@ static void wrong_type(const struct checker *c, const struct field *field, const
 	diagnostics_error(c->d, node->place, "'%s' takes %s, and this is %s", field->name, what, yaml_kind_name(node));
 }
 
-/* The place of a byte of a text that was written on one line. */
+/* The place of a byte of a text; where that can't be told from what it became, the place of the text. */
 static struct place place_inside(const struct yaml_node *node, size_t offset)
 {
 	struct place place = node->place;
-	if (strchr(node->text, '\n'))
+	if (!node->verbatim)
 		return place;
-	place.column += node->quoted ? 1 : 0;
+	place.column += node->in_quotes ? 1 : 0;
 	for (size_t i = 0; i < offset && node->text[i]; i++)
 		place.column += ((unsigned char)node->text[i] & 0xc0) != 0x80;
 	return place;
@@ -243,23 +243,28 @@ void check_section(const struct checker *c, const struct section *section, const
 }
 
 /* "skaffold/v4beta14" → 4, "beta". */
-static bool parse_version(const char *text, unsigned *major, const char **stage)
+static bool parse_version(const char *text, unsigned *major, bool *beta)
 {
 	static const char prefix[] = "skaffold/v";
-	if (!str_starts_with(text, prefix) || !isdigit((unsigned char)text[sizeof(prefix) - 1]))
+	const char *stage = text + sizeof(prefix);
+	if (!str_starts_with(text, prefix) || !isdigit((unsigned char)stage[-1]))
 		return false;
-	*major = (unsigned)(text[sizeof(prefix) - 1] - '0');
-	*stage = text + sizeof(prefix);
-	size_t word = strcspn(*stage, "0123456789");
-	return (word == 4 && strncmp(*stage, "beta", 4) == 0 ? true : word == 5 && strncmp(*stage, "alpha", 5) == 0) &&
-	       (*stage)[word] && (*stage)[word + strspn(*stage + word, "0123456789")] == '\0';
+	*major = (unsigned)(stage[-1] - '0');
+	*beta = str_starts_with(stage, "beta");
+	if (*stage == '\0')
+		return true;
+	if (!*beta && !str_starts_with(stage, "alpha"))
+		return false;
+	const char *number = stage + (*beta ? 4 : 5);
+	return *number && number[strspn(number, "0123456789")] == '\0';
 }
 
 bool check_version(struct diagnostics *d, const struct yaml_node *document, bool *old)
 {
 	const struct yaml_node *version = yaml_get(document, "apiVersion");
-	const char *text = yaml_text(version), *stage = "";
+	const char *text = yaml_text(version);
 	unsigned major = 0;
+	bool beta = false;
 	if (document->kind != YAML_MAPPING) {
 		diagnostics_error(d, document->place, "a skaffold.yaml is a mapping, and this is %s",
 				  yaml_kind_name(document));
@@ -267,12 +272,12 @@ bool check_version(struct diagnostics *d, const struct yaml_node *document, bool
 	}
 	if (!text)
 		return true; /* told as a missing field */
-	if (!parse_version(text, &major, &stage)) {
+	if (!parse_version(text, &major, &beta)) {
 		diagnostics_error(d, version->place, "'%s' is no version of a skaffold.yaml (skaffold/v4beta14)", text);
 		return false;
 	}
-	bool old_beta = major == 2 && *stage == 'b';
-	if (major != 3 && major != 4 && !old_beta) {
+	bool old_beta = major == 2 && beta;
+	if (major != 3 && !(major == 4 && beta) && !old_beta) {
 		diagnostics_error(d, version->place, "the version %s can't be read, only v3alpha1 to v4beta14%s", text,
 				  major < 3 ? " (`skaffold fix` upgrades a file)" : "");
 		return false;

@@ -218,7 +218,7 @@ static bool deploys_elsewhere(const struct yaml_node *document)
 
 static void decode_modules(struct loader *loader, struct config *config)
 {
-	bool docker = false, elsewhere = false;
+	bool docker = false, elsewhere = false, listed = false;
 	for
 		vec_each (module, &loader->modules) {
 			struct decoder decoder = {.d = &loader->d,
@@ -227,9 +227,13 @@ static void decode_modules(struct loader *loader, struct config *config)
 						  .base_dir = module->base_dir};
 			decode_section(&decoder, &section_config, module->node, config);
 			docker = docker || yaml_pair(yaml_get(module->node, "deploy"), "docker");
+			listed = listed || yaml_get(yaml_get(yaml_get(module->node, "deploy"), "docker"), "images");
 			elsewhere = elsewhere || deploys_elsewhere(module->node);
 		}
 	config->deploy_docker = docker || !elsewhere;
+	for (size_t i = 0; config->deploy_docker && !listed && i < config->artifacts.len; i++)
+		if (config->artifacts.items[i]->image.value)
+			strv_push(&config->docker_images, config->artifacts.items[i]->image.value);
 	struct decoder decoder = {.d = &loader->d, .options = loader->options, .config = config};
 	resolve_artifacts(&decoder);
 	if (!config->log_prefix)

@@ -186,7 +186,7 @@ struct config {
 		bool use_docker_cli, try_import_missing;
 	} local;
 	bool deploy_docker;           /* deploy.docker present, or nothing but docker can deploy this */
-	struct strv docker_images;    /* deploy.docker.images */
+	struct strv docker_images;    /* deploy.docker.images; where it isn't written and docker deploys: every artifact */
 	VEC(struct run_config) run;   /* skiff.yaml */
 	VEC(struct port_forward) port_forward;
 	bool status_check, status_check_set;

@@ -138,6 +138,14 @@ void decode_status_check(struct decoder *d, const struct yaml_node *value, void 
 	d->config->status_check_set = yaml_bool(value, &d->config->status_check);
 }
 
+/* The files were read before anything is decoded; here only what is not followed is told. */
+void decode_requires(struct decoder *d, const struct yaml_node *value, void *target)
+{
+	for
+		vec_each (item, &value->items)
+			decode_section(d, &section_config_dependency, *item, target);
+}
+
 void decode_run(struct decoder *d, const struct yaml_node *value, void *target)
 {
 	(void)target;

@@ -29,6 +29,7 @@ void decode_ko_labels(struct decoder *d, const struct yaml_node *value, void *ta
 void decode_local_buildkit(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_local_push(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_port(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_requires(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_restart(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_run(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_secrets(struct decoder *d, const struct yaml_node *value, void *target);

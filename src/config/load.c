@@ -88,14 +88,17 @@ static void add_standalone(struct loader *l, struct loaded_file *file, const str
 	struct yaml_node *overlay = steal(&file->overlay);
 	if (!overlay)
 		return;
-	struct yaml_node *document = yaml_copy(&l->pool, overlay);
-	struct yaml_node *artifacts = yaml_get(overlay, "artifacts");
-	yaml_remove(document, "artifacts");
+	struct yaml_node *document = yaml_new(&l->pool, YAML_MAPPING, overlay->place);
+	const struct yaml_pair *artifacts = yaml_pair(overlay, "artifacts");
 	if (artifacts) {
-		struct yaml_node *build = yaml_new(&l->pool, YAML_MAPPING, artifacts->place);
-		yaml_set(build, yaml_pair(overlay, "artifacts")->key, artifacts);
-		yaml_set(document, yaml_new_text(&l->pool, "build", artifacts->place), build);
+		struct yaml_node *build = yaml_new(&l->pool, YAML_MAPPING, artifacts->value->place);
+		yaml_set(build, artifacts->key, artifacts->value);
+		yaml_set(document, yaml_new_text(&l->pool, "build", artifacts->key->place), build);
 	}
+	for
+		vec_each (pair, &overlay->pairs)
+			if (pair != artifacts)
+				yaml_set(document, pair->key, pair->value);
 	vec_push(&file->documents, (struct document){.node = document});
 }
 

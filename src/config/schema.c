@@ -70,7 +70,7 @@ static const struct field config_dependency_fields[] = {
 	OBJECT("googleCloudBuildRepoV2", cloud_build_repository, LATER, GROUP("place of the configuration")),
 	OBJECTS("activeProfiles", active_profile),
 };
-static SECTION(config_dependency);
+SECTION(config_dependency);
 
 static const struct field patch_fields[] = {
 	STRING("op"),
@@ -106,8 +106,12 @@ static const struct field profile_fields[] = {
 SECTION(profile);
 
 static const struct field config_fields[] = {
-	STRING("apiVersion", REQUIRED),		STRING("kind", REQUIRED), OBJECT("metadata", metadata),
-	OBJECTS("requires", config_dependency), PIPELINE_FIELDS,	  OBJECTS("profiles", profile),
+	STRING("apiVersion", REQUIRED),
+	STRING("kind", REQUIRED),
+	OBJECT("metadata", metadata),
+	OBJECTS("requires", config_dependency, .decode = decode_requires),
+	PIPELINE_FIELDS,
+	OBJECTS("profiles", profile),
 };
 SECTION(config, .dot_keys = true);
 

@@ -95,7 +95,8 @@ extern const struct section section_profile;
 /* Sections that tables in other files name. */
 extern const struct section section_artifact, section_build, section_deploy, section_manifests, section_host_hook, section_build_hooks,
 	section_resource_selector, section_test_case, section_verify_case, section_action, section_port_forward, section_dockerfile_dependency,
-	section_sync_auto, section_container_hook, section_run;
+	section_sync_auto, section_container_hook, section_run,
+	section_config_dependency;
 
 const struct field *section_field(const struct section *section, const char *name);
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#define LINE_BEFORE 90 /* bytes of a long line that are shown on each side of the place */
-#define LINE_AFTER 60
+#define LINE_MAX_BYTES 160 /* of a longer line only so much is shown, most of it before the place */
+#define LINE_BEFORE 100
 
 static bool known(const struct diagnostics *d, enum severity severity, struct place place, const char *message)
 {
@@ -69,10 +69,10 @@ static void add_snippet(const struct source *source, struct place place, struct 
 	if (!line || place.column == 0)
 		return;
 	size_t caret = column_offset(line, len, place.column), from = 0, to = len;
-	if (caret > LINE_BEFORE)
+	if (len > LINE_MAX_BYTES && caret > LINE_BEFORE)
 		from = caret - LINE_BEFORE;
-	if (to - caret > LINE_AFTER)
-		to = caret + LINE_AFTER;
+	if (to - from > LINE_MAX_BYTES)
+		to = from + LINE_MAX_BYTES;
 	while (from < caret && is_continuation(line[from]))
 		from++;
 	while (to < len && is_continuation(line[to]))

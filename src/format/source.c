@@ -22,6 +22,8 @@ int sources_read(struct sources *sources, const char *name, const char *path, st
 	if (r == -EFBIG)
 		return error_set(err, EFBIG, "%s is larger than %zu MiB, which no configuration is", name,
 				 SOURCE_MAX_BYTES >> 20);
+	if (r == -ENOENT || r == -EACCES)
+		return error_errno(err, -r, "can't read %s", name);
 	if (r < 0)
 		return error_move(err, &cause);
 	*source = sources_add(sources, name, path, text, len);

@@ -21,9 +21,30 @@ static bool looks_special(const char *text)
 {
 	struct yaml_node node = {.kind = YAML_SCALAR, .text = (char *)text};
 	bool flag = false;
-	if (yaml_is_null(&node) || yaml_bool(&node, &flag))
-		return true;
-	return text[strspn(text, "+-.0123456789_xXoOabcdefABCDEF")] == '\0' || strchr("+-.0123456789", *text) != NULL;
+	return yaml_is_null(&node) || yaml_bool(&node, &flag) || strchr("+-.0123456789", *text) != NULL;
+}
+
+/* True for a text of several lines that can stand below a "|" as it is. */
+static bool is_block(const char *text)
+{
+	size_t len = strlen(text);
+	if (!strchr(text, '\n') || strchr(" \n\t", *text) || str_ends_with(text, "\n\n"))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (((unsigned char)text[i] < 0x20 && text[i] != '\n' && text[i] != '\t') ||
+		    (unsigned char)text[i] >= 0x7f || (text[i] == '\n' && i > 0 && strchr(" \t", text[i - 1])))
+			return false;
+	return true;
+}
+
+static void emit_block(const char *text, unsigned indent, struct str *out)
+{
+	str_add(out, str_ends_with(text, "\n") ? "|" : "|-");
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+		str_addf(out, "\n%*s%.*s", len ? (int)indent : 0, "", (int)len, text);
+		text += len + (text[len] == '\n');
+	}
 }
 
 static void emit_double_quoted(const char *text, struct str *out)
@@ -48,12 +69,15 @@ static void emit_double_quoted(const char *text, struct str *out)
 	str_add_char(out, '"');
 }
 
-static void emit_scalar(const struct yaml_node *node, struct str *out)
+/* indent: where the lines of a block would begin; 0: no block here. */
+static void emit_scalar(const struct yaml_node *node, unsigned indent, struct str *out)
 {
 	if (!node->quoted && yaml_is_null(node))
 		str_add(out, "null");
 	else if (is_plain(node->text) && !(node->quoted && looks_special(node->text)))
 		str_add(out, node->text);
+	else if (indent > 0 && is_block(node->text))
+		emit_block(node->text, indent, out);
 	else
 		emit_double_quoted(node->text, out);
 }
@@ -83,7 +107,7 @@ static void emit(const struct yaml_node *node, unsigned indent, struct str *out)
 {
 	if (node->kind == YAML_SCALAR || (node->items.len == 0 && node->pairs.len == 0)) {
 		if (node->kind == YAML_SCALAR)
-			emit_scalar(node, out);
+			emit_scalar(node, indent, out);
 		else
 			str_add(out, node->kind == YAML_MAPPING ? "{}" : "[]");
 		str_add_char(out, '\n');
@@ -103,7 +127,7 @@ static void emit(const struct yaml_node *node, unsigned indent, struct str *out)
 			if (!first)
 				new_line(indent, out);
 			first = false;
-			emit_scalar(pair->key, out);
+			emit_scalar(pair->key, 0, out);
 			str_add_char(out, ':');
 			emit_child(pair->value, pair->value->kind == YAML_SEQUENCE ? indent : indent + INDENT, false,
 				   out);

@@ -143,6 +143,19 @@ static char *token_text(struct fy_token *token)
 	return xstrndup(text ? text : "", len);
 }
 
+static bool is_in_quotes(struct fy_token *token)
+{
+	enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+	return style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+}
+
+/* libfyaml's marks of a quoted scalar are those of what is between the quotes. */
+static bool stands_verbatim(struct fy_event *event, size_t len)
+{
+	const struct fy_mark *start = fy_event_start_mark(event), *end = fy_event_end_mark(event);
+	return start && end && start->line == end->line && end->input_pos - start->input_pos == len;
+}
+
 static bool read_scalar(struct reader *r, struct fy_event *event)
 {
 	struct fy_token *token = event->scalar.value;
@@ -157,6 +170,10 @@ static bool read_scalar(struct reader *r, struct fy_event *event)
 	node->text = xstrndup(text, len);
 	_cleanup_free_ char *tag = event->scalar.tag ? token_text(event->scalar.tag) : NULL;
 	node->quoted = (token && fy_token_scalar_style(token) != FYSS_PLAIN) || (tag && str_ends_with(tag, ":str"));
+	node->verbatim = stands_verbatim(event, len);
+	node->in_quotes = is_in_quotes(token);
+	if (node->in_quotes && place.column > 1)
+		node->place.column--;
 	if (!count(r, 1, place))
 		return false;
 	_cleanup_free_ char *anchor = event->scalar.anchor ? token_text(event->scalar.anchor) : NULL;

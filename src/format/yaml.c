@@ -25,6 +25,8 @@ struct yaml_node *yaml_copy(struct yaml_pool *pool, const struct yaml_node *node
 {
 	struct yaml_node *copy = yaml_new(pool, node->kind, node->place);
 	copy->quoted = node->quoted;
+	copy->verbatim = node->verbatim;
+	copy->in_quotes = node->in_quotes;
 	copy->weight = node->weight;
 	copy->text = xstrdup_or_null(node->text);
 	for

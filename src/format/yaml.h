@@ -19,7 +19,9 @@ struct yaml_pair;
 
 struct yaml_node {
 	enum yaml_kind kind;
-	bool quoted; /* a scalar that is text whatever it looks like (quoted, a block, tagged !!str) */
+	bool quoted;	/* a scalar that is text whatever it looks like (quoted, a block, tagged !!str) */
+	bool verbatim;	/* a scalar that stands in the file byte for byte as in `text`, on one line … */
+	bool in_quotes; /* … behind a quote at `place` */
 	struct place place;
 	char *text; /* scalar: UTF-8 without NUL */
 	VEC(struct yaml_node *) items;
