@@ -154,9 +154,10 @@ static void expand_wildcard(const struct copy_tree *tree, const char *done, cons
 		if (!matches(element, names.items[i]))
 			continue;
 		_cleanup_free_ char *path = path_join(done, names.items[i]);
-		if (pattern[len] == '\0')
+		enum copy_entry kind = tree->kind(tree->data, path);
+		if (pattern[len] == '\0' && kind != COPY_ENTRY_NONE)
 			strv_push(out, path);
-		else if (tree->kind(tree->data, path) == COPY_ENTRY_DIRECTORY)
+		else if (pattern[len] && kind == COPY_ENTRY_DIRECTORY)
 			expand_wildcard(tree, path, pattern + len + 1, out);
 	}
 }

@@ -60,6 +60,14 @@ int evaluation_spend(struct evaluation *e, size_t bytes, struct error *err);
 /* Expands a word with the stage's variables. *uncertain (may be NULL) is set, never cleared. */
 int evaluation_expand(struct evaluation *e, const char *word, bool *uncertain, char **result, struct error *err);
 
+/* The same with an expander of the caller's. */
+int expand_with(struct evaluation *e, struct expander *expander, const char *word, bool *uncertain, char **result,
+		struct error *err);
+
+/* -EINVAL where there are too many. */
+int set_variable(struct evaluation *e, struct variables *v, const char *name, const char *value, bool uncertain,
+		 struct error *err);
+
 /* The stage of that name, or of that number where `numbers`, below `limit`; -1: none. */
 long find_stage(const struct dockerfile *d, const char *name, bool numbers, size_t limit);
 
@@ -67,6 +75,18 @@ long find_stage(const struct dockerfile *d, const char *name, bool numbers, size
 int mark_read(struct evaluation *e, struct stage_state *s, size_t first, struct error *err);
 
 int land(struct evaluation *e, struct stage_state *s, const struct copy_rule *rule, size_t origin, struct error *err);
+
+/* dockerfile-instructions.c */
+int instruction_apply(struct evaluation *e, const struct instruction *i, struct error *err);
+
+/* One word of an ARG. before_from: it becomes one of e->meta, which then are also what it is expanded with; else the current stage's. */
+int evaluate_arg(struct evaluation *e, const char *word, bool before_from, struct error *err);
+
+/* The value of a build argument, or NULL. */
+const char *build_argument(const struct evaluation *e, const char *name);
+
+/* What the flag, where it is a RUN's --mount, says of `from`; NULL: nothing. The caller frees. */
+char *instruction_mount_from(const struct instruction *i, size_t flag);
 
 /* dockerfile-copy.c */
 int evaluate_copy(struct evaluation *e, const struct instruction *i, struct error *err);

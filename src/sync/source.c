@@ -379,10 +379,11 @@ bool sync_source_needs_workdir(const struct sync_source *s)
 		vec_each (rule, &s->rules)
 			if (!path_is_absolute(rule->written->dest.value))
 				return true;
-	if (s->infer.len > 0 || s->artifact->sync.mode == SYNC_AUTO)
+	enum copy_use use = s->artifact->sync.mode == SYNC_AUTO ? COPY_FOR_AUTO : COPY_FOR_INFER;
+	if (s->infer.len > 0 || use == COPY_FOR_AUTO)
 		for
 			vec_each (rule, &s->copies.rules)
-				if (rule->final && !rule->dest)
+				if (rule->sources.len > 0 && !rule->dest && copy_rule_counts(rule, use))
 					return true;
 	return false;
 }
