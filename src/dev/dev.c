@@ -111,7 +111,7 @@ static void configuration_changed(struct dev *dev)
 {
 	CLEANUP(str_release) struct str text = {0}, report = {0};
 	if (config_print(dev->options->config, &text, &report) < 0) {
-		tell_error(dev, NULL, str_text(&report));
+		tell_error(dev, NULL, "configuration", str_text(&report));
 		tell_warning(dev, "the configuration above can't be used; the last good one stays");
 		return;
 	}
@@ -128,7 +128,6 @@ static void on_changed(void *data, struct change_set *changes, bool settled, uin
 	if (dev->phase == DEV_STOPPING || dev->reload)
 		return;
 	dev->settled = settled;
-	dev->changed_ns = monotonic_ns();
 	for (size_t i = 0; i < changes->len; i++)
 		dev->configuration_changed |= is_configuration(dev, changes->items[i].path);
 	if (changes->len > 0) {
@@ -259,7 +258,7 @@ static void extras_done(void *data)
 	struct dev *dev = job->dev;
 	dev->extras_running = false;
 	if (job->r < 0 && !cancel_requested(dev->cancel))
-		tell_error(dev, NULL, job->err.message);
+		tell_error(dev, NULL, "deploy", job->err.message);
 	for vec_each (port, &job->ports)
 		vec_push(&dev->ports, *port);
 	vec_release(&job->ports);

@@ -101,7 +101,7 @@ static void open_done(void *data)
 	instance->busy = false;
 	if (job->r < 0 && job->r != -ENOENT && !instance->gone && !cancel_requested(dev->cancel)) {
 		_cleanup_free_ char *message = error_format(&job->err);
-		lane_set_error(lane, message);
+		lane_set_error(lane, "session", message);
 	}
 	instance->session = job->session;
 	instance->behind = instance->behind || lane->owned.len > 0;

@@ -111,8 +111,8 @@ static void build_failed(struct lane *lane, struct build_job *job)
 	join_pending(lane);
 	if (cancel_requested(lane->dev->cancel))
 		return;
-	tell_build(lane, "failed", elapsed_ms(lane->build_started_ns), str_text(&job->result.log));
-	lane_set_error(lane, message);
+	tell_build_failed(lane, message, str_text(&job->result.log));
+	lane_set_error(lane, "build", message);
 	/* The next change builds again, whatever it is (step_copy): what failed is in the tree, nothing is forgotten. */
 }
 
@@ -141,9 +141,9 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	replace_string(&lane->image_id, job->result.image_id);
 	lane->build_failed = false;
 	lane->force_build = false;
-	lane_set_error(lane, NULL);
+	lane_set_error(lane, NULL, NULL);
 	lane->state = LANE_BUILT;
-	tell_build(lane, job->result.cached ? "cached" : "succeeded", elapsed_ms(lane->build_started_ns), NULL);
+	tell_build(lane, job->result.cached ? "cached" : "succeeded", elapsed_ms(lane->build_started_ns));
 	if (new_image)
 		rebuild_dependents(lane);
 }
@@ -201,7 +201,7 @@ void lane_build(struct lane *lane)
 	lane->wants_build = false;
 	lane->state = LANE_BUILDING;
 	lane->build_started_ns = monotonic_ns();
-	tell_build(lane, "started", -1, NULL);
+	tell_build(lane, "started", -1);
 	dev_job(dev, build_work, build_done, job);
 }
 
@@ -250,7 +250,7 @@ static void deploy_done(void *data)
 		lane->build_failed = true;
 		if (!cancel_requested(dev->cancel)) {
 			tell_deploy(lane, "failed", elapsed_ms(lane->build_started_ns), NULL);
-			lane_set_error(lane, message);
+			lane_set_error(lane, "deploy", message);
 		}
 		published_ports_release(&job->ports);
 	} else {

@@ -202,13 +202,19 @@ static void own(struct lane *lane, const struct candidate *c)
 	owned_free(map_set(&lane->owned, c->item.dest, owned));
 }
 
+static void sort_items(struct carry *carry)
+{
+	if (carry->len > 1)
+		qsort(carry->items, carry->len, sizeof(*carry->items), compare_items);
+}
+
 static void all_owned(const struct lane *lane, struct carry *carry)
 {
 	for map_each (entry, &lane->owned) {
 		const struct owned *owned = entry->value;
 		carry_add(carry, owned->kind, owned->src, entry->key, owned->mode);
 	}
-	qsort(carry->items, carry->len, sizeof(*carry->items), compare_items);
+	sort_items(carry);
 }
 
 struct apply_job {
@@ -274,7 +280,7 @@ static void batch_end(struct batch *batch)
 	struct lane *lane = batch->lane;
 	if (batch->r < 0) {
 		_cleanup_free_ char *message = error_format(&batch->err);
-		lane_set_error(lane, message);
+		lane_set_error(lane, "sync", message);
 	}
 	lane->state = LANE_IDLE;
 	batch_unref(batch);
@@ -330,7 +336,7 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 		return;
 	}
 	job->instance->stuck = true;
-	lane_set_error(lane, message);
+	lane_set_error(lane, "sync", message);
 }
 
 static void apply_done(void *data)
@@ -348,7 +354,7 @@ static void apply_done(void *data)
 		instance->behind = instance->stuck = false;
 		lane->retries = 0;
 		if (!lane->build_failed)
-			lane_set_error(lane, NULL);
+			lane_set_error(lane, NULL, NULL);
 		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->timing, NULL);
 	}
 	carry_report_release(&job->report);
@@ -389,10 +395,12 @@ static void apply_to_all(struct batch *batch)
 	batch->users++; /* ours, while the jobs start */
 	for vec_each (each, &lane->instances) {
 		struct lane_instance *instance = *each;
-		if (!instance->session)
-			instance->behind = true; /* it catches up once it is open */
-		else if (batch->carry.len > 0 || instance->behind)
+		if (batch->carry.len == 0 && !instance->behind)
+			continue;
+		if (instance->session)
 			apply_to(batch, instance);
+		else
+			instance->behind = true; /* it catches up once it is open */
 	}
 	if (lane->sync_jobs > 0) {
 		batch_unref(batch);
@@ -416,8 +424,7 @@ static void prepare_done(void *data)
 		own(lane, c);
 		carry_add(&batch->carry, c->item.kind, c->item.src, c->item.dest, c->item.mode);
 	}
-	if (batch->carry.len > 0)
-		qsort(batch->carry.items, batch->carry.len, sizeof(*batch->carry.items), compare_items);
+	sort_items(&batch->carry);
 	batch->users = 0;
 	if (batch->r < 0 || dev->phase == DEV_STOPPING) {
 		batch->users = 1;
@@ -442,7 +449,7 @@ static struct batch *batch_new(struct lane *lane)
 	struct batch *batch = xcalloc(1, sizeof(*batch));
 	batch->lane = lane;
 	batch->timing = (struct sync_timing){
-		.first_event_ns = lane->sync_first_event_ns, .planned_ns = lane->dev->changed_ns, .decided_ns = monotonic_ns()};
+		.first_event_ns = lane->sync_first_event_ns, .planned_ns = lane->planned_ns, .decided_ns = monotonic_ns()};
 	return batch;
 }
 
@@ -470,7 +477,7 @@ void lane_sync(struct lane *lane, struct decision *decision)
 void lane_catch_up(struct lane *lane)
 {
 	lane->state = LANE_SYNCING;
-	lane->sync_first_event_ns = 0;
+	lane->sync_first_event_ns = lane->planned_ns = 0;
 	apply_to_all(batch_new(lane));
 }
 
@@ -479,8 +486,8 @@ void lane_prune_owned(struct lane *lane)
 	for map_each (entry, &lane->owned) {
 		const struct owned *owned = entry->value;
 		const char *rel = owned->src ? path_below(owned->src, lane->artifact->context) : NULL;
-		bool built = !owned->src || (rel && inputs_find(&lane->baseline, rel) && lane_image_holds(lane, owned->src, entry->key));
-		if (built)
+		bool built = rel && inputs_find(&lane->baseline, rel) && lane_image_holds(lane, owned->src, entry->key);
+		if (built || !owned->src || !file_exists(owned->src))
 			owned_free(map_remove(&lane->owned, entry->key));
 	}
 }

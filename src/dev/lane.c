@@ -52,10 +52,10 @@ bool lane_deploys(const struct lane *lane)
 	return !lane->artifact->required_by_others;
 }
 
-void lane_set_error(struct lane *lane, const char *message)
+void lane_set_error(struct lane *lane, const char *about, const char *message)
 {
 	if (message && !str_equal(lane->error, message))
-		tell_error(lane->dev, lane->artifact->image.value, message);
+		tell_error(lane->dev, lane->artifact->image.value, about, message);
 	replace_string(&lane->error, message);
 }
 
@@ -185,6 +185,7 @@ static void step_copy(struct lane *lane, struct decision *d)
 static void step_pending(struct lane *lane)
 {
 	struct decision d = {0};
+	lane->planned_ns = monotonic_ns();
 	if (lane->source)
 		plan_artifact(lane->source, &lane->pending, &d);
 	else

@@ -58,6 +58,7 @@ struct lane {
 	struct change_set before_build; /* came in before the running build looked at its inputs: in the baseline already */
 	uint64_t first_event_ns; /* of pending; 0: none */
 	uint64_t sync_first_event_ns; /* of the batch that is carried */
+	uint64_t planned_ns;	      /* when its planning began */
 	bool announced_wait;
 	char *error;         /* the standing error; NULL: none */
 	struct map owned;    /* destination → struct owned */
@@ -89,7 +90,6 @@ struct dev {
 	VEC(struct lane *) lanes;
 	unsigned jobs;        /* running, of any kind */
 	bool settled;         /* what the watcher said last */
-	uint64_t changed_ns;  /* when it said so */
 	bool forced;          /* the person pressed Enter: held decisions go ahead */
 	bool listing, list_again;
 	bool extras_running;  /* images without an artifact are being started */
@@ -120,7 +120,8 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 void lane_step(struct lane *lane);
 bool lane_is_quiet(const struct lane *lane);
 bool lane_deploys(const struct lane *lane); /* false for an image that others only build upon */
-void lane_set_error(struct lane *lane, const char *message); /* a standing error, told once; NULL clears */
+/* A standing error, told once; NULL clears. about: "build", "deploy", "sync", "session". */
+void lane_set_error(struct lane *lane, const char *about, const char *message);
 void lane_want_build(struct lane *lane, const char *reason);
 
 /* lane-build.c */
@@ -145,10 +146,11 @@ void lane_instance_release(struct lane_instance *instance);
 /* tell.c: the events' JSON */
 void tell_change(struct dev *dev, const struct change_set *changes);
 void tell_decision(const struct lane *lane, const struct decision *decision);
-void tell_build(const struct lane *lane, const char *status, double ms, const char *log);
+void tell_build(const struct lane *lane, const char *status, double ms); /* ms < 0: not known yet */
+void tell_build_failed(const struct lane *lane, const char *message, const char *output);
 void tell_deploy(const struct lane *lane, const char *status, double ms, const struct published_ports *ports);
 void tell_instance(const struct lane_instance *instance, const char *status);
-void tell_error(struct dev *dev, const char *image, const char *message);
+void tell_error(struct dev *dev, const char *image, const char *about, const char *message);
 void tell_warning(struct dev *dev, const char *message);
 void tell_ready(struct dev *dev);
 void tell_idle(struct dev *dev);

@@ -45,14 +45,26 @@ void tell_decision(const struct lane *lane, const struct decision *d)
 		       decision_kind_name(d->kind), "reason", event_text(d->reason), "deciding", deciding));
 }
 
-void tell_build(const struct lane *lane, const char *status, double ms, const char *log)
+static json_t *build_fields(const struct lane *lane, const char *status, double ms)
 {
 	json_t *fields = json_pack("{s:o, s:s, s:o, s:o}", "image", event_text(lane->artifact->image.value), "status", status,
 				   "tag", event_text(lane->tag), "reason", event_text(lane->build_reason));
 	if (ms >= 0)
 		json_object_set_new(fields, "ms", json_real(ms));
-	if (log)
-		json_object_set_new(fields, "output", event_text(log));
+	return fields;
+}
+
+void tell_build(const struct lane *lane, const char *status, double ms)
+{
+	tell(lane->dev, EVENT_BUILD, build_fields(lane, status, ms));
+}
+
+void tell_build_failed(const struct lane *lane, const char *message, const char *output)
+{
+	json_t *fields = build_fields(lane, "failed", elapsed_ms(lane->build_started_ns));
+	json_object_set_new(fields, "message", event_text(message));
+	json_object_set_new(fields, "output", event_text(output));
+	json_object_set_new(fields, "running", json_boolean(lane->deployed_id != NULL));
 	tell(lane->dev, EVENT_BUILD, fields);
 }
 
@@ -87,9 +99,10 @@ void tell_instance(const struct lane_instance *instance, const char *status)
 	tell(instance->lane->dev, EVENT_INSTANCE, fields);
 }
 
-void tell_error(struct dev *dev, const char *image, const char *message)
+void tell_error(struct dev *dev, const char *image, const char *about, const char *message)
 {
-	tell(dev, EVENT_ERROR, json_pack("{s:o, s:o}", "image", event_text(image), "message", event_text(message)));
+	tell(dev, EVENT_ERROR,
+	     json_pack("{s:o, s:s, s:o}", "image", event_text(image), "about", about, "message", event_text(message)));
 }
 
 void tell_warning(struct dev *dev, const char *message)

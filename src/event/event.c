@@ -84,7 +84,7 @@ static void file_sink_emit(void *data, enum event_type type, const char *time, c
 		json_decref(record);
 		return;
 	}
-	char *text = json_dumps(record, JSON_COMPACT);
+	char *text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(7));
 	json_decref(record);
 	if (!text)
 		return;

@@ -133,12 +133,16 @@ static void on_build(struct terminal *t, const json_t *fields)
 	const char *status = text_of(fields, "status"), *image = text_of(fields, "image");
 	double ms = json_number_value(json_object_get(fields, "ms"));
 	if (strcmp(status, "failed") == 0) {
-		print_line(t, image, "failed", RED, "the build; the old version keeps running, the next change tries again", ms);
+		_cleanup_free_ char *message = printable(fields, "message");
+		print_line(t, image, "failed", RED, message, ms);
 		print_block(t, text_of(fields, "output"));
+		bool running = json_is_true(json_object_get(fields, "running"));
+		fprintf(t->options.out, "          %s; the next change builds again\n",
+			running ? "The old version keeps running" : "Nothing of it runs yet");
 	} else if (t->options.quiet) {
 		return;
 	} else if (strcmp(status, "started") == 0 && strcmp(text_of(fields, "reason"), "first build") == 0) {
-		print_line(t, image, "building", YELLOW, "", -1);
+		print_line(t, image, "building", YELLOW, "first build", -1);
 	} else if (strcmp(status, "succeeded") == 0 || strcmp(status, "cached") == 0) {
 		bool cached = strcmp(status, "cached") == 0;
 		print_line(t, image, "built", GREEN, cached ? "unchanged since the last build" : text_of(fields, "tag"), ms);
@@ -148,7 +152,7 @@ static void on_build(struct terminal *t, const json_t *fields)
 static void on_deploy(struct terminal *t, const json_t *fields)
 {
 	if (strcmp(text_of(fields, "status"), "succeeded") != 0) {
-		print_line(t, text_of(fields, "image"), "failed", RED, "could not be started", -1);
+		print_line(t, text_of(fields, "image"), "failed", RED, "to start, see below", -1);
 		return;
 	}
 	if (t->options.quiet || strcmp(text_of(fields, "reason"), "first build") == 0)
@@ -193,7 +197,9 @@ static void on_log(struct terminal *t, const json_t *fields)
 
 static void on_problem(struct terminal *t, const json_t *fields, const char *word, const char *color)
 {
-	const char *image = text_of(fields, "image"), *message = text_of(fields, "message");
+	const char *image = text_of(fields, "image"), *message = text_of(fields, "message"), *about = text_of(fields, "about");
+	if (str_equal(about, "build") || str_equal(about, "sync"))
+		return; /* told by the event of what failed */
 	if (strchr(message, '\n') || !*image) { /* a report with places and carets keeps its lines */
 		CLEANUP(strv_release) struct strv lines = {0};
 		str_split(message, '\n', &lines);
