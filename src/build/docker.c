@@ -66,11 +66,12 @@ static void engine_environment(const struct build_request *request, const char *
 /* What to do about a failure that has nothing to do with the Dockerfile. */
 static int explain_failure(const struct build_job *job, int status, struct error *err)
 {
-	int r = build_failed(job, "docker build", status, err);
 	if (strstr(str_text(job->log), "buildx component is missing"))
-		error_wrap(err, "BuildKit is asked for (build.local.useBuildkit or DOCKER_BUILDKIT), but the docker "
-				"command has no buildx plugin");
-	return r;
+		return error_set(err, ENOENT,
+				 "BuildKit is asked for (build.local.useBuildkit or DOCKER_BUILDKIT), but the docker "
+				 "command has no buildx "
+				 "plugin: docs.docker.com/go/buildx");
+	return build_failed(job, "docker build", status, err);
 }
 
 static int run_docker(struct build_job *job, const char *id_file, struct error *err)

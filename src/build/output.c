@@ -39,7 +39,10 @@ static const char *without_step(const char *line, const char *end)
 
 static bool reads_like_error(const char *text)
 {
-	return strstr(text, ": error: ") || strstr(text, ": fatal error: ") || str_starts_with(text, "error: ");
+	bool instruction =
+		text[0] == '[' || str_starts_with(text, "Step "); /* the command itself, shown before it runs */
+	return !instruction &&
+	       (strstr(text, ": error: ") || strstr(text, ": fatal error: ") || str_starts_with(text, "error: "));
 }
 
 char *build_failure_line(const char *log)

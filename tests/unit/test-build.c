@@ -129,6 +129,8 @@ static void finds_the_words_of_a_failure(void **state)
 		 "src/a.c:1:2: error: expected ';'"},
 		{"#5 [2/2] RUN make\n#5 0.312 src/a.c:1:2: error: no\n#5 ERROR: process did not complete\n",
 		 "src/a.c:1:2: error: no"},
+		{"#5 [3/3] RUN echo 'x: error: y'; false\n#5 0.652 x: error: y\n", "x: error: y"},
+		{"Step 3/3 : RUN echo 'x: error: y'; false\n ---> Running in ab\nfailed\n", "failed"},
 		{"one\n  two  \n\n", "two"},
 		{"#7 plain issue number\n", "plain issue number"},
 	};
