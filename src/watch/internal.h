@@ -96,7 +96,7 @@ struct watch {
 
 	struct timer *clock, *poll;
 	uint64_t compare_ms;	      /* how long the last comparison took */
-	bool look_wanted, look_asked; /* put off while git works */
+	bool look_wanted; /* put off while git works */
 	struct strv git_dirs;
 	bool locked; /* what could be told waits for git */
 	bool path_limit_told;
@@ -113,9 +113,9 @@ bool report_is_open(const struct watch *w, const char *path);
 void report_gone(struct watch *w, const char *path, bool directory);
 /* Forgets what is held back and lies in no root any more. */
 void report_forget(struct watch *w);
-/* Tells what can be told now, and sets the clock for the rest. now_settled: don't wait for quiet. The callback may free the watcher: nothing may
- * follow. */
-void report_flush(struct watch *w, bool now_settled);
+/* Tells what can be told now, and sets the clock for the rest. at_once: tells everything, as settled. The callback may free the
+ * watcher: nothing may follow. */
+void report_flush(struct watch *w, bool at_once);
 bool report_holds(const struct watch *w);
 void report_release(struct watch *w);
 

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -19,14 +20,17 @@ static const uint32_t names_mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MO
 static const uint32_t content_mask = IN_MODIFY | IN_CLOSE_WRITE | IN_ATTRIB | IN_EXCL_UNLINK;
 static const uint32_t self_mask = IN_DELETE_SELF | IN_MOVE_SELF;
 
+/* Read in one piece: the kernel gives a number's digits only once. */
 static uint64_t kernel_limit(const char *name)
 {
 	_cleanup_free_ char *path = path_join("/proc/sys/fs/inotify", name);
-	_cleanup_free_ char *text = NULL;
-	size_t len = 0;
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[32];
 	uint64_t value = 0;
-	if (file_read(path, 64, &text, &len, NULL) < 0)
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
 		return 0;
+	text[n] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	return parse_uint(text, UINT32_MAX, &value) < 0 ? 0 : value;
 }

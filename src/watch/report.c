@@ -160,22 +160,21 @@ static void set_clock(struct watch *w, uint64_t now)
 		timer_start(w->clock, next > now ? (next - now + MS - 1) / MS : 0);
 }
 
-void report_flush(struct watch *w, bool now_settled)
+void report_flush(struct watch *w, bool at_once)
 {
 	uint64_t now = monotonic_ns();
 	tree_bury(&w->tree);
-	expire_opens(w, now);
-	bool anything = w->out.len > 0 || w->unsettled || now_settled;
-	w->locked = anything && git_locked(w);
+	expire_opens(w, at_once ? UINT64_MAX : now);
+	w->locked = !at_once && (w->out.len > 0 || w->unsettled) && git_locked(w);
 	if (w->locked) {
 		set_clock(w, now);
 		return;
 	}
 	bool capped = w->unsettled && now >= w->first_event + SETTLE_MAX_MS * MS;
-	bool quiet = now_settled || capped || (w->unsettled && now >= w->last_event + SETTLE_MS * MS);
+	bool quiet = at_once || capped || (w->unsettled && now >= w->last_event + SETTLE_MS * MS);
 	if (quiet)
 		emit_deleted(w);
-	bool settled = now_settled || capped || (quiet && w->opens.len == 0);
+	bool settled = at_once || capped || (quiet && w->opens.len == 0);
 	if (settled)
 		w->unsettled = false;
 	set_clock(w, now);

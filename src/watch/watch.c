@@ -31,28 +31,32 @@ static void compare_polled(struct watch *w)
 	w->compare_ms = (monotonic_ns() - w->now) / MS;
 }
 
-/* asked: the answer is due, also where nothing changed. */
-static void look(struct watch *w, bool asked)
+static void look_regularly(struct watch *w)
 {
-	w->look_asked = w->look_asked || asked;
 	w->look_wanted = git_locked(w);
 	if (w->look_wanted) {
 		timer_start(w->clock, GIT_LOCK_LOOK_MS);
 		return;
 	}
-	asked = w->look_asked;
-	w->look_asked = false;
 	notify_drain(w);
 	compare_polled(w);
-	/* Where there are events too, what they hold back keeps its own time. */
-	report_flush(w, w->fd < 0 && (w->unsettled || asked));
+	report_flush(w, w->fd < 0 &&
+				w->unsettled); /* where there are events too, what they hold back keeps its own time */
+}
+
+void watch_look(struct watch *w)
+{
+	w->look_wanted = false;
+	notify_drain(w);
+	compare_polled(w);
+	report_flush(w, true);
 }
 
 static void on_clock(void *data)
 {
 	struct watch *w = data;
 	if (w->look_wanted) {
-		look(w, false);
+		look_regularly(w);
 		return;
 	}
 	w->now = monotonic_ns();
@@ -65,7 +69,7 @@ static void on_poll(void *data)
 	struct watch *w = data;
 	uint64_t rest = w->compare_ms * REST_FACTOR, interval = w->options.poll_ms;
 	timer_start(w->poll, rest > interval ? rest : interval);
-	look(w, false);
+	look_regularly(w);
 }
 
 void watch_start_polling(struct watch *w)
@@ -185,11 +189,6 @@ void watch_keep(struct watch *w, const struct strv *keep)
 		vec_each (r, &w->roots)
 			find_git(w, *r);
 	tree_bury(&w->tree);
-}
-
-void watch_look(struct watch *w)
-{
-	look(w, true);
 }
 
 size_t watch_file_count(const struct watch *w)

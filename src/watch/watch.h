@@ -6,6 +6,11 @@
  * file written but not closed is reported 250 ms after its last write. While git holds its lock in a root's work tree, nothing is
  * reported (10 s at most).
  *
+ * What counts: content, permissions, kind. A link is an entry of its own, not followed (only a root may be a link); sockets,
+ * pipes and devices are as if not there. Of a hard-linked file, a change is seen under the name by which it was opened. A
+ * write through a memory mapping is seen when the mapping and the descriptor are gone. Names may be any bytes; paths of more
+ * than 4095 are not watched, and that is said.
+ *
  * Loop thread only. */
 #ifndef WATCH_WATCH_H
 #define WATCH_WATCH_H
@@ -25,7 +30,9 @@ struct watch_options {
 
 struct watch_callbacks {
 	/* changes: sorted, merged; the watcher's, but the callee may take the items (steal the array). settled: nothing is
-	 * held back at this moment; then `changes` may be empty. first_event_ns: monotonic_ns() when the first of them was read. */
+	 * held back at this moment (except files that are still being written after 500 ms); then `changes` may be empty.
+	 * first_event_ns: monotonic_ns() when the first of them was read. May call watch_look, watch_add, watch_keep and
+	 * watch_free. */
 	void (*changed)(void *data, struct change_set *changes, bool settled, uint64_t first_event_ns);
 	/* Something the person should know: the limit of watches reached (with the sysctl line), falling back to polling, a root
 	 * that went away or came back, an overflow that made a rescan necessary. */
@@ -48,7 +55,8 @@ int watch_add(struct watch *w, const char *path, struct error *err);
 /* Stops watching roots that are not in `keep` (absolute paths), for a changed configuration. */
 void watch_keep(struct watch *w, const struct strv *keep);
 
-/* Looks now: polling and manual triggers compare the trees with what was known, and report as settled; notify reads what is there. */
+/* Looks now, and tells all there is to tell before it returns, as settled: nothing is held back, not for git either. Polling and manual
+ * triggers compare the trees with what was known; notify reads the events that are there. */
 void watch_look(struct watch *w);
 
 /* Files (not directories) known below all roots. */
