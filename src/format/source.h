@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/vec.h"
 
-#define SOURCE_MAX_BYTES ((size_t)4 << 20)
+#define SOURCE_MAX_BYTES ((size_t)1 << 20)
 
 struct source {
 	char *name; /* as the person named it; what `place.file` of its nodes points to */

@@ -321,7 +321,7 @@ static void huge_files_are_refused(void **state)
 	struct config *config = NULL;
 	struct str report = {0};
 	assert_int_equal(config_load(&options, &config, &report), -EFBIG);
-	assert_non_null(strstr(str_text(&report), "larger than 4 MiB"));
+	assert_non_null(strstr(str_text(&report), "larger than 1 MiB"));
 	str_release(&report);
 	unlink(path);
 }
