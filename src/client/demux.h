@@ -10,9 +10,9 @@
 
 struct demux {
 	unsigned char head[8];
-	unsigned have;  /* bytes of the head */
-	uint32_t left;  /* of the piece */
-	int stream;     /* 1 stdout, 2 stderr */
+	unsigned have; /* bytes of the head */
+	uint32_t left; /* of the piece */
+	int stream;    /* 1 stdout, 2 stderr */
 };
 
 /* Zero-initialised is ready. Hands each piece (borrowed, as it comes: a frame may be given in several) to out; its negative return ends the call

@@ -25,25 +25,27 @@ const char *docker_host(const struct docker *docker); /* for messages: "unix:///
 
 /* Any call that answers JSON. method "GET", …; path without the version ("/containers/json?all=1"); body may be NULL. *answer (may be NULL) gets a new
  * reference, or NULL for an empty answer. At most 64 MiB. */
-int docker_call(struct docker *docker, const char *method, const char *path, const json_t *body, json_t **answer, struct cancel *cancel,
-		struct error *err);
+int docker_call(struct docker *docker, const char *method, const char *path, const json_t *body, json_t **answer,
+		struct cancel *cancel, struct error *err);
 
 /* Percent-encodes for a path segment or a query value. */
 char *docker_escape(const char *text) RETURNS_OWNED;
 
 /* PUT /containers/ID/archive?path=/ : produce is called until it returns 0 (end) or a negative errno (aborts the request); it fills at most cap bytes. */
 int docker_archive_put(struct docker *docker, const char *container, const char *path,
-		       ssize_t (*produce)(void *data, void *buffer, size_t cap), void *data, struct cancel *cancel, struct error *err);
+		       ssize_t (*produce)(void *data, void *buffer, size_t cap), void *data, struct cancel *cancel,
+		       struct error *err);
 
 /* GET /containers/ID/archive: the tar goes to consume (negative return aborts). */
-int docker_archive_get(struct docker *docker, const char *container, const char *path, int (*consume)(void *data, const void *bytes, size_t len),
-		       void *data, struct cancel *cancel, struct error *err);
+int docker_archive_get(struct docker *docker, const char *container, const char *path,
+		       int (*consume)(void *data, const void *bytes, size_t len), void *data, struct cancel *cancel,
+		       struct error *err);
 
 struct docker_exec {
 	const char *const *argv;
-	const char *user;       /* NULL: the container's */
+	const char *user;	/* NULL: the container's */
 	const char *const *env; /* may be NULL */
-	const void *input; /* stdin's bytes; NULL and no producer: no stdin */
+	const void *input;	/* stdin's bytes; NULL and no producer: no stdin */
 	size_t input_len;
 	ssize_t (*produce)(void *data, void *buffer, size_t cap); /* or made piece by piece, as in docker_archive_put */
 	void *produce_data;
@@ -52,12 +54,14 @@ struct docker_exec {
 };
 /* Runs a program in a running container. Returns its exit status (>= 0), or a negative errno (-ENOENT also where the program does not exist
  * in the container: status 126/127 of the runtime with its message). */
-int docker_exec_run(struct docker *docker, const char *container, const struct docker_exec *exec, struct cancel *cancel, struct error *err);
+int docker_exec_run(struct docker *docker, const char *container, const struct docker_exec *exec, struct cancel *cancel,
+		    struct error *err);
 
 /* A stream that goes on until cancelled or ended by the engine. Blocking: one job a stream. */
 /* GET /containers/ID/logs?follow=1: line by line, without line ends; stream 1 or 2. since_ns: 0 = all. */
 int docker_logs(struct docker *docker, const char *container, uint64_t since_ns, bool follow,
-		void (*line)(void *data, int stream, const char *line, size_t len), void *data, struct cancel *cancel, struct error *err);
+		void (*line)(void *data, int stream, const char *line, size_t len), void *data, struct cancel *cancel,
+		struct error *err);
 /* GET /events of containers with a label ("skiff.run=ID", or "skiff.run"): each object borrowed. The first call is with NULL: from now on nothing is missed. */
 int docker_events(struct docker *docker, const char *label, void (*event)(void *data, const json_t *event), void *data,
 		  struct cancel *cancel, struct error *err);

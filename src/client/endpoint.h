@@ -3,12 +3,12 @@
 #ifndef CLIENT_ENDPOINT_H
 #define CLIENT_ENDPOINT_H
 
-#include "base/str.h"
 #include "base/error.h"
+#include "base/str.h"
 
 struct endpoint {
-	char *host;       /* for messages: "unix:///var/run/docker.sock", "ssh://me@there" */
-	char *socket;     /* path of a unix socket; NULL: through a program */
+	char *host;	  /* for messages: "unix:///var/run/docker.sock", "ssh://me@there" */
+	char *socket;	  /* path of a unix socket; NULL: through a program */
 	struct strv dial; /* that program: docker … system dial-stdio */
 };
 

@@ -28,6 +28,7 @@ int docker_exchange(struct docker *docker, const struct http_request *request, c
 
 /* The same on a given line, for an upgrade: 101 leaves the line to http_stream. */
 int docker_exchange_on(struct docker *docker, struct line *line, const struct http_request *request,
-		       const struct http_receiver *receiver, struct cancel *cancel, unsigned timeout_ms, struct error *err);
+		       const struct http_receiver *receiver, struct cancel *cancel, unsigned timeout_ms,
+		       struct error *err);
 
 #endif

@@ -15,7 +15,7 @@ struct looked {
 	bool exists;
 	bool directory; /* also through a link */
 	bool link;
-	bool temporary; /* it, or the directory where it would be, is in a tmpfs */
+	bool temporary;	   /* it, or the directory where it would be, is in a tmpfs */
 	uint32_t uid, gid; /* of what is there; of the nearest directory above where nothing is */
 	uint64_t mtime_ns; /* 0 where nothing is there */
 };

@@ -8,7 +8,7 @@
 #include "runtime/runtime.h"
 
 struct docker_mount {
-	char *at;       /* where it is in the container */
+	char *at;	/* where it is in the container */
 	bool temporary; /* a tmpfs: the archive API would answer 200 and lose the file */
 	bool writable;
 };
@@ -40,7 +40,7 @@ enum docker_way {
 struct docker_route {
 	enum docker_way way;
 	const char *base; /* of WAY_VOLUME: the mount */
-	int code;         /* of WAY_REFUSED: a positive errno */
+	int code;	  /* of WAY_REFUSED: a positive errno */
 	const char *why;  /* then: in words */
 	const char *help; /* and the way out */
 };
@@ -49,7 +49,7 @@ struct docker_route {
 struct docker_route docker_route(const struct session *session, const char *dest, const struct looked *looked);
 
 /* Fills a result that failed: the path, its owner, the container's user, a way out. words: the engine's or a program's. */
-void docker_explain(const struct session *session, const char *dest, const struct looked *looked, int code, const char *words,
-		    const char *help, struct carry_result *result);
+void docker_explain(const struct session *session, const char *dest, const struct looked *looked, int code,
+		    const char *words, const char *help, struct carry_result *result);
 
 #endif

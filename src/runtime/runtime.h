@@ -24,18 +24,18 @@ struct carry {
 };
 void carry_release(struct carry *carry);
 
-struct carry_result { /* per item, the same index */
-	int code;          /* 0, or a positive errno: EACCES, EROFS, ENOSPC, ENOTDIR, … */
-	bool skipped;      /* the source was gone */
-	struct hash hash;  /* of what was carried (file content, link target) */
-	char *message;     /* for a person, where code is set: names the path, its owner, the container's user, and a way out */
+struct carry_result {	  /* per item, the same index */
+	int code;	  /* 0, or a positive errno: EACCES, EROFS, ENOSPC, ENOTDIR, … */
+	bool skipped;	  /* the source was gone */
+	struct hash hash; /* of what was carried (file content, link target) */
+	char *message; /* for a person, where code is set: names the path, its owner, the container's user, and a way out */
 };
 
 struct carry_report {
 	struct carry_result *results;
 	size_t len;
 	uint64_t bytes;
-	bool atomic;        /* false: written in place, a reader could see half a file */
+	bool atomic; /* false: written in place, a reader could see half a file */
 	unsigned transfer_us;
 };
 void carry_report_release(struct carry_report *report);
@@ -59,20 +59,26 @@ struct session;
 struct runtime_ops {
 	const char *name;
 	/* Containers of the run: by label and id, never by name. */
-	int (*list)(struct runtime *rt, const char *run_id, struct instances *out, struct cancel *cancel, struct error *err);
-	int (*open)(struct runtime *rt, const struct instance *instance, struct session **session, struct cancel *cancel, struct error *err);
+	int (*list)(struct runtime *rt, const char *run_id, struct instances *out, struct cancel *cancel,
+		    struct error *err);
+	int (*open)(struct runtime *rt, const struct instance *instance, struct session **session,
+		    struct cancel *cancel, struct error *err);
 	/* Carries all items. 0 if each succeeded (or was skipped); the first error's -errno otherwise, with the report filled for all. A broken line: -EPIPE and
 	 * the like, report->len = 0. */
-	int (*apply)(struct session *session, const struct carry *carry, struct carry_report *report, struct cancel *cancel, struct error *err);
+	int (*apply)(struct session *session, const struct carry *carry, struct carry_report *report,
+		     struct cancel *cancel, struct error *err);
 	/* Runs a program inside (hooks). Exit status, or a negative errno. */
-	int (*run)(struct session *session, const char *const *argv, struct str *output, struct cancel *cancel, struct error *err);
+	int (*run)(struct session *session, const char *const *argv, struct str *output, struct cancel *cancel,
+		   struct error *err);
 	/* signal > 0: to the container's main process. 0: restarts the container, its files kept. */
 	int (*restart)(struct session *session, int signal, struct cancel *cancel, struct error *err);
 	void (*close)(struct session *session);
 	/* Calls changed (on the calling thread) whenever instances start, stop or go, until cancelled: the caller lists again. */
-	int (*follow)(struct runtime *rt, const char *run_id, void (*changed)(void *data), void *data, struct cancel *cancel, struct error *err);
-	int (*logs)(struct runtime *rt, const struct instance *instance, void (*line)(void *data, int stream, const char *line, size_t len),
-		    void *data, struct cancel *cancel, struct error *err);
+	int (*follow)(struct runtime *rt, const char *run_id, void (*changed)(void *data), void *data,
+		      struct cancel *cancel, struct error *err);
+	int (*logs)(struct runtime *rt, const struct instance *instance,
+		    void (*line)(void *data, int stream, const char *line, size_t len), void *data,
+		    struct cancel *cancel, struct error *err);
 	void (*free)(struct runtime *rt);
 };
 

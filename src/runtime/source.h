@@ -11,16 +11,17 @@
 
 enum {
 	SOURCE_SMALL_MAX = 1 << 20, /* bytes of a file that is held in memory */
-	SOURCE_TRIES = 8,           /* readings of a file that changes meanwhile, before it is carried as it is (a later change tells of the rest) */
+	SOURCE_TRIES =
+		8, /* readings of a file that changes meanwhile, before it is carried as it is (a later change tells of the rest) */
 };
 
 struct source {
 	enum carry_kind kind; /* what the host's path is now, whatever the item said; never CARRY_DELETE */
-	unsigned mode;        /* permission bits to give: the item's, or the host's */
-	uint64_t size;        /* of a file */
-	int fd;               /* of a large file; -1 otherwise */
-	char *bytes;          /* of a small file: all of it */
-	char *target;         /* of a link */
+	unsigned mode;	      /* permission bits to give: the item's, or the host's */
+	uint64_t size;	      /* of a file */
+	int fd;		      /* of a large file; -1 otherwise */
+	char *bytes;	      /* of a small file: all of it */
+	char *target;	      /* of a link */
 	struct hash hash;     /* of bytes or target; of a large file after source_settled */
 	uint64_t position;
 	uint64_t mtime_ns, ctime_ns;

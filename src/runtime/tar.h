@@ -12,7 +12,7 @@
 struct tar_place { /* what is known of a destination */
 	int64_t uid, gid;
 	uint64_t after_ns; /* the modification time must be later than this; 0: now */
-	bool leave;        /* nothing to do: a directory that is there through a link */
+	bool leave;	   /* nothing to do: a directory that is there through a link */
 };
 
 struct carry_tar;
@@ -29,6 +29,6 @@ DEFINE_CLEANUP(struct carry_tar, carry_tar_free)
 ssize_t carry_tar_produce(void *tar, void *buffer, size_t cap);
 
 uint64_t carry_tar_content(const struct carry_tar *tar); /* bytes of file content so far */
-bool carry_tar_empty(const struct carry_tar *tar);       /* nothing was entered: every item was skipped or unreadable */
+bool carry_tar_empty(const struct carry_tar *tar);	 /* nothing was entered: every item was skipped or unreadable */
 
 #endif
