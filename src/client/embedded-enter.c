@@ -110,7 +110,7 @@ static _Noreturn void become_hook(const struct entry *e, const struct init_progr
 	if (e->mode == EMBEDDED_CHROOT && (fchdir(e->root) < 0 || chroot(".") < 0))
 		_exit(126);
 	/* A pid namespace counts from the next child on. */
-	pid_t pid = fork();
+	pid_t pid = _Fork();
 	if (pid > 0) {
 		int status;
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
@@ -123,7 +123,7 @@ static _Noreturn void become_hook(const struct entry *e, const struct init_progr
 	init_close_from(3);
 	const char *step = init_exec(program, e->mode);
 	int code = errno;
-	dprintf(2, "skiff: can't run %s (%s): %s\n", program->argv[0], step, strerror(code));
+	dprintf(2, "skiff: can't run %s (%s): %s\n", program->argv[0], step, strerrordesc_np(code));
 	_exit(code == ENOENT ? 127 : 126);
 }
 
@@ -177,7 +177,7 @@ static pid_t start_inside(const struct embedded_instance *in, const struct init_
 	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid_t child = fork();
+	pid_t child = _Fork();
 	if (child == 0)
 		become_hook(&entry, program, ends[1]);
 	int code = errno;

@@ -208,7 +208,7 @@ void init_main(const struct init_plan *given)
 	setsid();
 	keep_descriptors(&plan);
 	const char *failed = enter_namespaces(&plan);
-	pid_t supervisor = failed ? -1 : fork();
+	pid_t supervisor = failed ? -1 : _Fork();
 	if (!failed && supervisor < 0)
 		failed = "fork";
 	if (failed)

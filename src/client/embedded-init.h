@@ -1,7 +1,7 @@
 /* The child's side of the embedded runtime: what runs between fork and exec, and the supervisor that stays. Internal to src/client.
  *
  * It is a forked copy of a process with threads, so it allocates nothing and uses only system calls; all it needs was prepared by the
- * parent. It keeps three descriptors of its parent's and closes all others:
+ * parent; and it forks by _Fork, since libraries' fork handlers (libuv's) close descriptors by number. It keeps three descriptors of its parent's and closes all others:
  *
  *     control   reading end of a pipe whose other end only skiff holds: its end is skiff's end, and stops everything
  *     report    struct init_report records, until the program runs or something failed

@@ -232,7 +232,7 @@ static pid_t fork_quietly(sigset_t *before)
 	sigset_t all;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, before);
-	pid_t pid = fork();
+	pid_t pid = _Fork();
 	if (pid != 0)
 		pthread_sigmask(SIG_SETMASK, before, NULL);
 	return pid;

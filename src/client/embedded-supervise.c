@@ -121,7 +121,7 @@ static bool start_program(struct supervisor *s, struct init_report *failed)
 	s->starts++;
 	s->restarting = false;
 	s->kill_at_ns = 0;
-	pid_t pid = fork();
+	pid_t pid = _Fork();
 	if (pid == 0)
 		become_program(s, ends[1]);
 	failed->value = errno;
