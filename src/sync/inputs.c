@@ -250,6 +250,10 @@ int sync_source_inputs(const struct sync_source *source, const struct inputs *be
 		return r;
 	}
 	inputs_sort(&found);
+	if (found.len > 0) { /* it is kept for as long as the image */
+		found.items = xreallocarray(found.items, found.len, sizeof(*found.items));
+		found.cap = found.len;
+	}
 	*inputs = found;
 	return 0;
 }
