@@ -142,6 +142,7 @@ class Project:
         """The usual project: a static busybox that stays, and a folder of pages that is copied to /srv."""
         self.write("bin/.keep")
         shutil.copy(BUSYBOX, self.path("bin/busybox"))
+        os.symlink("busybox", self.path("bin/rm"))
         self.write("Dockerfile", f"FROM scratch\nCOPY bin /bin\nCOPY www /srv\nCMD {STAY_COMMAND}\n")
         for name, content in (pages or {"index.html": "first"}).items():
             self.write(f"www/{name}", content)
@@ -241,11 +242,14 @@ class Dev:
                            f"skiff ended with {self.process.returncode} before {type_} {fields or ''}")
 
     def eventually(self, check, timeout=DEADLINE, what="the expected state"):
-        """Asks again after each event until check() is true."""
+        """Asks again after each event until check() is true. While a container is replaced there may be two, or none: not yet."""
         deadline = time.monotonic() + timeout
         while True:
             before = self.mark()
-            answer = check()
+            try:
+                answer = check()
+            except Failure:
+                answer = None
             if answer:
                 return answer
             with self.changed:

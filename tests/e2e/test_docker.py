@@ -132,6 +132,13 @@ class Containers(Scenario):
         project.remove("www/index.html")
         dev.expect("/srv/index.html", None)
 
+    def test_a_delete_where_there_is_no_rm(self):
+        project = self.site()
+        project.remove("bin/rm")
+        dev = self.dev(project)
+        project.remove("www/index.html")
+        dev.expect("/srv/index.html", None)
+
     def test_a_container_of_a_like_named_image_is_left_alone(self):
         project = self.site()
         docker("build", "-q", "-t", f"{project.image}:other", str(project.root))
