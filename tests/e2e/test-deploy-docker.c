@@ -189,9 +189,10 @@ static void the_old_one_serves_where_the_new_one_does_not(void **state)
 		struct config *earlier = run.project.config;
 		run.project.config = NULL;
 		project_load(&run.project);
-		vec_release(
-			&earlier->run); /* the same deployer, another command: what a new image with a broken program is */
-		vec_push(&earlier->run, run.project.config->run.items[0]);
+		/* The same deployer, another command: what a new image with a broken program is. */
+		__typeof__(earlier->run) runs = earlier->run;
+		earlier->run = run.project.config->run;
+		run.project.config->run = runs;
 		CLEANUP(error_clear) struct error err = {0};
 		assert_true(deploy(&run, "team/web", BASE_IMAGE, &ports, &err) < 0);
 		assert_non_null(strstr(err.message, "serves again"));
@@ -200,7 +201,6 @@ static void the_old_one_serves_where_the_new_one_does_not(void **state)
 		assert_string_equal(status, "running");
 		published_ports_release(&ports);
 		run_release(&run);
-		vec_release(&earlier->run);
 		config_free(earlier);
 	}
 }
