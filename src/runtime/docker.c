@@ -29,37 +29,53 @@ static const char *text_at(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
-static void add_instance(struct instances *out, const json_t *container)
+static int inspect_container(struct docker *docker, const char *id, json_t **inspected, struct cancel *cancel,
+			     struct error *err)
 {
-	const json_t *labels = json_object_get(container, "Labels");
+	_cleanup_free_ char *escaped = docker_escape(id);
+	_cleanup_free_ char *path = xasprintf("/containers/%s/json", escaped);
+	return docker_call(docker, "GET", path, NULL, inspected, cancel, err);
+}
+
+/* The state comes from an inspection: at the moment of a `die` event the list still says "running" (seen with 20.10). */
+static int add_instance(struct docker *docker, const json_t *listed, struct instances *out, struct cancel *cancel,
+			struct error *err)
+{
+	const json_t *labels = json_object_get(listed, "Labels");
 	const char *image = json_string_value(json_object_get(labels, "skiff.image"));
-	const char *name = json_string_value(json_array_get(json_object_get(container, "Names"), 0));
-	const char *id = text_at(container, "Id"), *state = text_at(container, "State");
-	if (!*id)
-		return;
+	const char *name = json_string_value(json_array_get(json_object_get(listed, "Names"), 0));
+	const char *id = text_at(listed, "Id");
+	CLEANUP(error_clear) struct error why = {0};
+	json_t *inspected = NULL;
+	int r = inspect_container(docker, id, &inspected, cancel, &why);
+	if (r < 0)
+		return r == -ENOENT ? 0 : error_move(err, &why); /* removed meanwhile */
+	const json_t *state = json_object_get(inspected, "State");
 	struct instance *instance = vec_add(out);
 	instance->id = xstrdup(id);
 	instance->name = xstrdup(!name ? id : *name == '/' ? name + 1 : name);
-	instance->image = xstrdup(image ? image : text_at(container, "Image"));
-	instance->running = str_equal(state, "running") || str_equal(state, "paused");
-	if (sscanf(text_at(container, "Status"), "Exited (%d)", &instance->exit_code) != 1)
-		instance->exit_code = 0;
+	instance->image = xstrdup(image ? image : text_at(listed, "Image"));
+	instance->running = json_is_true(json_object_get(state, "Running"));
+	instance->exit_code = (int)json_integer_value(json_object_get(state, "ExitCode"));
+	json_decref(inspected);
+	return 0;
 }
 
 static int docker_list(struct runtime *rt, const char *run_id, struct instances *out, struct cancel *cancel,
 		       struct error *err)
 {
 	_cleanup_free_ char *label = xasprintf("skiff.run=%s", run_id);
-	json_t *filters = json_pack("{s:[s]}", "label", label), *list = NULL, *container;
+	json_t *filters = json_pack("{s:[s]}", "label", label), *list = NULL, *listed;
 	_cleanup_free_ char *text = filters ? json_dumps(filters, JSON_COMPACT) : NULL;
 	json_decref(filters);
 	if (!text)
 		return error_set(err, EINVAL, "the run's name is not UTF-8");
 	_cleanup_free_ char *escaped = docker_escape(text);
 	_cleanup_free_ char *path = xasprintf("/containers/json?all=1&filters=%s", escaped);
-	int r = docker_call(self(rt)->docker, "GET", path, NULL, &list, cancel, err);
+	struct docker *docker = self(rt)->docker;
+	int r = docker_call(docker, "GET", path, NULL, &list, cancel, err);
 	size_t i;
-	json_array_foreach(list, i, container) add_instance(out, container);
+	json_array_foreach(list, i, listed) if (r >= 0) r = add_instance(docker, listed, out, cancel, err);
 	json_decref(list);
 	return r < 0 ? error_wrap(err, "can't list the containers") : 0;
 }
@@ -99,9 +115,8 @@ static void read_mounts(struct session *session, const json_t *inspected)
 
 static int inspect(struct session *session, struct cancel *cancel, struct error *err)
 {
-	_cleanup_free_ char *path = xasprintf("/containers/%s/json", session->id);
 	json_t *inspected = NULL;
-	int r = docker_call(session->docker, "GET", path, NULL, &inspected, cancel, err);
+	int r = inspect_container(session->docker, session->id, &inspected, cancel, err);
 	if (r < 0)
 		return error_wrap(err, "can't look at the container");
 	const json_t *state = json_object_get(inspected, "State");
@@ -134,7 +149,7 @@ static int docker_session_open(struct runtime *rt, const struct instance *instan
 	struct session *s = xcalloc(1, sizeof(*s));
 	s->docker = self(rt)->docker;
 	s->look.pidfd = -1;
-	s->id = docker_escape(instance->id);
+	s->id = xstrdup(instance->id);
 	int r = inspect(s, cancel, err);
 	if (r < 0) {
 		docker_session_close(s);
@@ -153,8 +168,9 @@ static int docker_run(struct session *session, const char *const *argv, struct s
 
 static int docker_restart(struct session *session, int signal, struct cancel *cancel, struct error *err)
 {
-	_cleanup_free_ char *path = signal > 0 ? xasprintf("/containers/%s/kill?signal=%d", session->id, signal)
-					       : xasprintf("/containers/%s/restart?t=%d", session->id, RESTART_GRACE_S);
+	_cleanup_free_ char *id = docker_escape(session->id);
+	_cleanup_free_ char *path = signal > 0 ? xasprintf("/containers/%s/kill?signal=%d", id, signal)
+					       : xasprintf("/containers/%s/restart?t=%d", id, RESTART_GRACE_S);
 	int r = docker_call(session->docker, "POST", path, NULL, NULL, cancel, err);
 	if (r < 0)
 		return error_wrap(err, signal > 0 ? "can't signal %s" : "can't restart %s", session->name);

@@ -528,6 +528,10 @@ static void following(void **state)
 	wait_for_changes(&s, 3); /* created, started */
 	host_do("docker kill %s", container(f));
 	wait_for_changes(&s, 4);
+	instances_release(&f->instances);
+	assert_int_equal(runtime->ops->list(runtime, run_id, &f->instances, NULL, &f->err), 0);
+	assert_false(f->instances.items[0].running); /* from the moment that it is told */
+	assert_int_equal(f->instances.items[0].exit_code, 137);
 	cancel_request(s.cancel);
 	pthread_join(thread, NULL);
 	cancel_unref(s.cancel);
