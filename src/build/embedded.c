@@ -42,6 +42,10 @@ static int needs_engine(const struct layout *l, unsigned line, struct error *err
 static int check_supported(const struct layout *l, struct error *err)
 {
 	const struct copy_map *map = l->map;
+	if (!map->scratch)
+		return needs_engine(l, map->base_line, err, "FROM an image");
+	if (map->has_run)
+		return needs_engine(l, map->first_run_line, err, "RUN");
 	for
 		vec_each (rule, &map->rules) {
 			if (!rule->final)
@@ -53,12 +57,7 @@ static int check_supported(const struct layout *l, struct error *err)
 			if (rule->unsyncable)
 				return needs_engine(l, rule->line, err, rule->unsyncable);
 		}
-	if (!map->scratch) {
-		_cleanup_free_ char *base =
-			map->bases.len ? xasprintf("FROM %s", map->bases.items[map->bases.len - 1]) : xstrdup("FROM");
-		return needs_engine(l, 0, err, base);
-	}
-	return map->has_run ? needs_engine(l, 0, err, "RUN") : 0;
+	return 0;
 }
 
 static int list_directory(struct layout *l, const char *directory, struct error *err)

@@ -93,6 +93,8 @@ static int continue_stage(struct evaluation *e, const struct stage_state *from, 
 	s->unknown_base = xstrdup_or_null(from->unknown_base);
 	s->scratch = from->scratch;
 	s->has_run = from->has_run;
+	s->base_line = from->base_line;
+	s->first_run_line = from->first_run_line;
 	for
 		vec_each (landed, &from->landed) {
 			if (r == 0)
@@ -131,6 +133,7 @@ static int start_from_image(struct evaluation *e, const char *name, struct error
 {
 	struct stage_state *s = current_state(e);
 	CLEANUP(base_image_release) struct base_image image = {0};
+	s->base_line = e->line;
 	if (!strv_contains(&e->map->bases, name))
 		strv_push(&e->map->bases, name);
 	if (e->context->base_image)
@@ -307,6 +310,8 @@ static void collect_configuration(struct evaluation *e)
 	map->unknown_base = steal(&last->unknown_base);
 	map->scratch = last->scratch;
 	map->has_run = last->has_run;
+	map->base_line = last->base_line;
+	map->first_run_line = last->first_run_line;
 	for
 		vec_each (variable, &last->env)
 			strv_pushf(&map->env, "%s=%s", variable->name, variable->value);

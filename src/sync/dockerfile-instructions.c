@@ -294,6 +294,8 @@ static int apply_run(struct evaluation *e, const struct instruction *i, struct e
 {
 	struct stage_state *s = current_state(e);
 	s->has_run = true;
+	if (!s->first_run_line)
+		s->first_run_line = e->line;
 	int r = mark_read(e, s, s->marked, err);
 	s->marked = s->landed.len;
 	for (size_t f = 0; f < i->flags.len && r == 0; f++)

@@ -23,6 +23,7 @@ struct stage_state {
 	char *workdir;	    /* absolute; relative: what follows the unknown one of the base image */
 	char *unknown_base; /* the base image that is not at hand; NULL: all is known */
 	bool scratch, has_run;
+	unsigned base_line, first_run_line;	  /* of the FROM of an image, of the first RUN; 0: none */
 	VEC(struct landed) landed;		  /* in the order in which it took effect */
 	size_t marked;				  /* so many of them a RUN of this stage could read already */
 	VEC(const struct instruction *) triggers; /* its own ONBUILDs */

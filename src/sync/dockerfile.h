@@ -90,6 +90,8 @@ struct copy_map {
 	char *unknown_base;	 /* the base image that made it unknown, NULL otherwise */
 	bool scratch;		 /* the final stage's lineage starts FROM scratch */
 	bool has_run;		 /* the final stage's own lineage (its FROM chain) has a RUN */
+	unsigned base_line;	 /* of the FROM of an image where that lineage starts; 0: scratch */
+	unsigned first_run_line; /* of the first RUN of that lineage; 0: none */
 	struct strv bind_mounts; /* sources of RUN --mount=type=bind without from: inputs too; "." = all */
 	struct strv bases;	 /* every base image named, expanded, without stages and scratch */
 	/* The final stage's configuration, for laying out an image without an engine: */
