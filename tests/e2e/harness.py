@@ -260,6 +260,10 @@ class Dev:
                     if not self.changed.wait(min(1, max(0, deadline - time.monotonic()))):
                         break
 
+    def says(self, words, timeout=DEADLINE):
+        """Waits until the person is told so: the line follows the event."""
+        self.eventually(lambda: words in self.text(), timeout, f"the words {words!r}")
+
     def count(self, type_, since=0, **fields):
         with self.changed:
             return sum(e["type"] == type_ and all(e.get(k) == v for k, v in fields.items()) for e in self.events[since:])

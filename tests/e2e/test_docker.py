@@ -100,7 +100,7 @@ class Containers(Scenario):
         mark = dev.mark()
         project.write("www/index.html", "nowhere to go")
         dev.wait("error", mark)
-        self.assertIn("/proc/skiff", dev.text())
+        dev.says("/proc/skiff")
 
     def test_a_tmpfs_never_loses_a_file_silently(self):
         project = self.site("manual:\n- {src: 'www/**', dest: /dev/shm/pages, strip: www/}")

@@ -131,6 +131,8 @@ class ASyncIsARebuildSooner(Scenario):
             except harness.Failure as failure:
                 self.fail(f"seed {seed}, round {round_}: after 60 s the container still differs from a fresh build:\n" + "\n".join(last) + f"\n{failure}")
 
+        print(f"# {self._testMethodName}: {dev.count('sync')} syncs, {dev.count('build')} events of builds", flush=True)
+
     def tree(self, sync):
         project = self.site(sync, {"index.html": "1", "a": "2", "deep/a": "3", "deep/b/c": "4", "x.tmp": "ignored"})
         project.write(".dockerignore", "**/*.tmp\n")
