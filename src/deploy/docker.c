@@ -261,6 +261,40 @@ static int deploy_once(struct docker_deployer *d, const struct deployed_image *i
 	return r;
 }
 
+static const char *label(const json_t *container, const char *name)
+{
+	return json_string_value(json_object_get(json_object_get(container, "Labels"), name));
+}
+
+static int take_run(struct docker_deployer *d, struct error *err)
+{
+	if (d->lock_fd >= 0)
+		return 0;
+	CLEANUP(error_clear) struct error inner = {0};
+	int fd = owner_lock(d->run_id, &inner);
+	if (fd == -EBUSY)
+		return error_move(err, &inner);
+	d->lock_fd = fd < 0 ? -1 : fd; /* without a state directory the labels alone must do */
+	return 0;
+}
+
+/* The container that this skiff's deployer before this one left running (a configuration read anew): the one to replace. */
+static int inherit(struct docker_deployer *d, struct deployed *entry, struct cancel *cancel, struct error *err)
+{
+	json_t *containers = NULL, *container;
+	int r = engine_containers(d->docker, d->run_id, &containers, cancel, err);
+	if (r < 0)
+		return r;
+	size_t i;
+	json_array_foreach(containers, i, container) if (str_equal(label(container, LABEL_IMAGE), entry->image))
+	{
+		replace_string(&entry->container, json_string_value(json_object_get(container, "Id")));
+		break; /* the newest comes first */
+	}
+	json_decref(containers);
+	return 0;
+}
+
 static int docker_deploy(struct deployer *base, const struct deployed_image *image, struct published_ports *ports,
 			 struct cancel *cancel, struct error *err)
 {
@@ -276,7 +310,12 @@ static int docker_deploy(struct deployer *base, const struct deployed_image *ima
 		return r;
 	pthread_mutex_lock(&d->mutex);
 	struct deployed *entry = entry_of(d, image->image);
+	r = take_run(d, err);
 	pthread_mutex_unlock(&d->mutex);
+	if (r == 0 && !entry->container)
+		r = inherit(d, entry, cancel, err);
+	if (r < 0)
+		return r;
 	CLEANUP(error_clear) struct error inner = {0};
 	for (int tries = 0; tries < PORT_TRIES; tries++) {
 		error_clear(&inner);
@@ -291,11 +330,6 @@ static int docker_deploy(struct deployer *base, const struct deployed_image *ima
 }
 
 /* Sweeping and cleaning up. */
-
-static const char *label(const json_t *container, const char *name)
-{
-	return json_string_value(json_object_get(json_object_get(container, "Labels"), name));
-}
 
 /* -EBUSY if one of the containers belongs to a skiff that lives, and is not this one. */
 static int refuse_others(const json_t *containers, struct error *err)
@@ -366,18 +400,6 @@ static int remove_all(struct docker_deployer *d, bool gently, struct cancel *can
 	}
 	json_decref(containers);
 	return r < 0 ? r : engine_remove_networks(d->docker, d->run_id, cancel, err);
-}
-
-static int take_run(struct docker_deployer *d, struct error *err)
-{
-	if (d->lock_fd >= 0)
-		return 0;
-	CLEANUP(error_clear) struct error inner = {0};
-	int fd = owner_lock(d->run_id, &inner);
-	if (fd == -EBUSY)
-		return error_move(err, &inner);
-	d->lock_fd = fd < 0 ? -1 : fd; /* without a state directory the labels alone must do */
-	return 0;
 }
 
 static int docker_sweep(struct deployer *base, struct cancel *cancel, struct error *err)
