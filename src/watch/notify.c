@@ -100,11 +100,10 @@ void notify_stop(struct watch *w)
 {
 	close_queue(w);
 	tree_each(&w->tree, forget_number, NULL);
-	for
-		vec_each (r, &w->roots) {
-			(*r)->polled = true;
-			(*r)->anchor_wd = -1;
-		}
+	for vec_each (r, &w->roots) {
+		(*r)->polled = true;
+		(*r)->anchor_wd = -1;
+	}
 }
 
 static void fall_back(struct watch *w)
@@ -245,17 +244,16 @@ static void take_event(struct watch *w, const struct inotify_event *e)
 	size_t cursor = 0;
 	for (const struct wd_owner *o; (o = wdmap_next(&w->wds, e->wd, &cursor));)
 		vec_push(&owners, *o);
-	for
-		vec_each (o, &owners) {
-			if (o->anchored)
-				take_for_anchor(w, o->anchored, e, name);
-			else if (e->mask & IN_IGNORED)
-				lose_watch(w, o->node);
-			else if (*name)
-				touch_entry(w, o->node, name, e->mask);
-			else if (o->node->flags & NODE_TOP)
-				touch_root(o->node->up.root, 0);
-		}
+	for vec_each (o, &owners) {
+		if (o->anchored)
+			take_for_anchor(w, o->anchored, e, name);
+		else if (e->mask & IN_IGNORED)
+			lose_watch(w, o->node);
+		else if (*name)
+			touch_entry(w, o->node, name, e->mask);
+		else if (o->node->flags & NODE_TOP)
+			touch_root(o->node->up.root, 0);
+	}
 	vec_release(&owners);
 }
 
@@ -284,20 +282,18 @@ static void look_at_touched(struct watch *w)
 	struct map touches = w->touches;
 	w->touches = (struct map){0};
 	if (!w->overflowed)
-		for
-			map_each (e, &touches)
-				entry_look(w, e->value, e->key);
+		for map_each (e, &touches)
+			entry_look(w, e->value, e->key);
 	map_release(&touches, free_touched);
-	for
-		vec_each (r, &w->roots) {
-			struct root *root = *r;
-			if (!root->touched && !w->overflowed)
-				continue;
-			unsigned flags = root->flags | (w->overflowed ? TOUCH_ALL_BELOW : 0);
-			root->touched = false;
-			root->flags = 0;
-			root_look(root, flags, false);
-		}
+	for vec_each (r, &w->roots) {
+		struct root *root = *r;
+		if (!root->touched && !w->overflowed)
+			continue;
+		unsigned flags = root->flags | (w->overflowed ? TOUCH_ALL_BELOW : 0);
+		root->touched = false;
+		root->flags = 0;
+		root_look(root, flags, false);
+	}
 }
 
 void notify_drain(struct watch *w)

@@ -84,23 +84,20 @@ void report_gone(struct watch *w, const char *path, bool directory)
 
 static bool is_watched(const struct watch *w, const char *path)
 {
-	for
-		vec_each (r, &w->roots)
-			if (path_below(path, (*r)->path))
-				return true;
+	for vec_each (r, &w->roots)
+		if (path_below(path, (*r)->path))
+			return true;
 	return false;
 }
 
 void report_forget(struct watch *w)
 {
-	for
-		map_each (o, &w->opens)
-			if (!is_watched(w, o->key))
-				free(map_remove(&w->opens, o->key));
-	for
-		map_each (d, &w->deleted)
-			if (!is_watched(w, d->key))
-				map_remove(&w->deleted, d->key);
+	for map_each (o, &w->opens)
+		if (!is_watched(w, o->key))
+			free(map_remove(&w->opens, o->key));
+	for map_each (d, &w->deleted)
+		if (!is_watched(w, d->key))
+			map_remove(&w->deleted, d->key);
 }
 
 /* The snapshot learns what is there now, so that a close that comes later adds nothing if nothing was written since. */
@@ -115,35 +112,32 @@ static void refresh_node(struct watch *w, const char *path)
 
 static void expire_opens(struct watch *w, uint64_t now)
 {
-	for
-		map_each (e, &w->opens) {
-			struct open_file *o = e->value;
-			if (o->due > now)
-				continue;
-			_cleanup_free_ char *path = xstrdup(e->key);
-			mark_event(w, o->due - OPEN_MS * MS);
-			emit(w, o->kind, false, path, o->first);
-			refresh_node(w, path);
-			free(map_remove(&w->opens, path));
-		}
+	for map_each (e, &w->opens) {
+		struct open_file *o = e->value;
+		if (o->due > now)
+			continue;
+		_cleanup_free_ char *path = xstrdup(e->key);
+		mark_event(w, o->due - OPEN_MS * MS);
+		emit(w, o->kind, false, path, o->first);
+		refresh_node(w, path);
+		free(map_remove(&w->opens, path));
+	}
 }
 
 static void emit_deleted(struct watch *w)
 {
-	for
-		map_each (e, &w->deleted)
-			emit(w, CHANGE_DELETED, (intptr_t)e->value == DELETED_DIRECTORY, e->key, w->deleted_first);
+	for map_each (e, &w->deleted)
+		emit(w, CHANGE_DELETED, (intptr_t)e->value == DELETED_DIRECTORY, e->key, w->deleted_first);
 	map_release(&w->deleted, NULL);
 }
 
 static uint64_t next_deadline(const struct watch *w, uint64_t now)
 {
 	uint64_t next = UINT64_MAX;
-	for
-		map_each (e, &w->opens) {
-			const struct open_file *o = e->value;
-			next = o->due < next ? o->due : next;
-		}
+	for map_each (e, &w->opens) {
+		const struct open_file *o = e->value;
+		next = o->due < next ? o->due : next;
+	}
 	if (!w->unsettled)
 		return next;
 	uint64_t quiet = w->last_event + SETTLE_MS * MS, most = w->first_event + SETTLE_MAX_MS * MS;

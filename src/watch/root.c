@@ -33,22 +33,21 @@ void root_free(struct root *root)
 
 struct root *root_covering(struct watch *w, const struct root *except, const char *path, struct node **node)
 {
-	for
-		vec_each (r, &w->roots) {
-			struct root *root = *r;
-			const char *below = root == except || !root->node ? NULL : path_below(path, root->path);
-			if (!below)
-				continue;
-			_cleanup_free_ char *parent = path_dir(path);
-			const char *parent_below = *below ? path_below(parent, root->path) : NULL;
-			struct node *dir = parent_below ? tree_walk(&w->tree, root->node, parent_below) : NULL;
-			struct node *found =
-				*below ? (dir ? tree_find(&w->tree, dir, path_base(path)) : NULL) : root->node;
-			if (!found && (!dir || !node_is_directory(dir)))
-				continue;
-			*node = found;
-			return root;
-		}
+	for vec_each (r, &w->roots) {
+		struct root *root = *r;
+		const char *below = root == except || !root->node ? NULL : path_below(path, root->path);
+		if (!below)
+			continue;
+		_cleanup_free_ char *parent = path_dir(path);
+		const char *parent_below = *below ? path_below(parent, root->path) : NULL;
+		struct node *dir = parent_below ? tree_walk(&w->tree, root->node, parent_below) : NULL;
+		struct node *found =
+			*below ? (dir ? tree_find(&w->tree, dir, path_base(path)) : NULL) : root->node;
+		if (!found && (!dir || !node_is_directory(dir)))
+			continue;
+		*node = found;
+		return root;
+	}
 	return NULL;
 }
 

@@ -99,26 +99,25 @@ static void tell_unreadable(struct scan *s, struct node *dir, int code)
 /* Another root was there before and now turns out to lie in this tree: its nodes are taken over, with their watches. */
 static struct node *take_over(struct scan *s, struct node *dir, const char *name, bool directory)
 {
-	for
-		vec_each (other, &s->w->roots) {
-			struct root *r = *other;
-			if (r == s->root || !r->node || r->is_link || r->polled != s->root->polled ||
-			    node_is_directory(r->node) != directory || strcmp(r->path, s->path.data) != 0)
-				continue;
-			notify_unanchor(r);
-			struct node *old = r->node;
-			struct wd_owner owner = {.wd = old->wd, .node = old};
-			bool watched = old->wd > 0;
-			if (watched)
-				wdmap_remove(&s->w->wds, owner);
-			struct node *n = tree_move(&s->w->tree, old, dir, NULL, name);
-			owner.node = n;
-			if (watched)
-				wdmap_add(&s->w->wds, owner);
-			r->node = NULL;
-			r->covered = true;
-			return n;
-		}
+	for vec_each (other, &s->w->roots) {
+		struct root *r = *other;
+		if (r == s->root || !r->node || r->is_link || r->polled != s->root->polled ||
+		    node_is_directory(r->node) != directory || strcmp(r->path, s->path.data) != 0)
+			continue;
+		notify_unanchor(r);
+		struct node *old = r->node;
+		struct wd_owner owner = {.wd = old->wd, .node = old};
+		bool watched = old->wd > 0;
+		if (watched)
+			wdmap_remove(&s->w->wds, owner);
+		struct node *n = tree_move(&s->w->tree, old, dir, NULL, name);
+		owner.node = n;
+		if (watched)
+			wdmap_add(&s->w->wds, owner);
+		r->node = NULL;
+		r->covered = true;
+		return n;
+	}
 	return NULL;
 }
 

@@ -24,10 +24,9 @@ void watch_notice(struct watch *w, const char *fmt, ...)
 static void compare_polled(struct watch *w)
 {
 	w->now = monotonic_ns();
-	for
-		vec_each (r, &w->roots)
-			if ((*r)->polled)
-				root_look(*r, TOUCH_ALL_BELOW, false);
+	for vec_each (r, &w->roots)
+		if ((*r)->polled)
+			root_look(*r, TOUCH_ALL_BELOW, false);
 	w->compare_ms = (monotonic_ns() - w->now) / MS;
 }
 
@@ -101,9 +100,8 @@ void watch_free(struct watch *w)
 	if (!w)
 		return;
 	notify_stop(w);
-	for
-		vec_each (r, &w->roots)
-			root_free(*r);
+	for vec_each (r, &w->roots)
+		root_free(*r);
 	vec_release(&w->roots);
 	tree_release(&w->tree);
 	report_release(w);
@@ -141,10 +139,9 @@ static void find_git(struct watch *w, const struct root *root)
 int watch_add(struct watch *w, const char *path, struct error *err)
 {
 	_cleanup_free_ char *absolute = path_absolute(path);
-	for
-		vec_each (r, &w->roots)
-			if (strcmp((*r)->path, absolute) == 0)
-				return 0;
+	for vec_each (r, &w->roots)
+		if (strcmp((*r)->path, absolute) == 0)
+			return 0;
 	int code = check_root(absolute, err);
 	if (code < 0)
 		return code;
@@ -152,9 +149,8 @@ int watch_add(struct watch *w, const char *path, struct error *err)
 	vec_push(&w->roots, root);
 	w->now = monotonic_ns();
 	root_look(root, 0, true);
-	for
-		vec_each (r, &w->roots)
-			root_is_covered(*r);
+	for vec_each (r, &w->roots)
+		root_is_covered(*r);
 	find_git(w, root);
 	tree_bury(&w->tree);
 	return 0;
@@ -170,10 +166,9 @@ static bool loses_cover(struct watch *w, struct root *root, const struct strv *k
 void watch_keep(struct watch *w, const struct strv *keep)
 {
 	w->now = monotonic_ns();
-	for
-		vec_each (r, &w->roots)
-			if (strv_contains(keep, (*r)->path) && loses_cover(w, *r, keep))
-				root_uncover(*r);
+	for vec_each (r, &w->roots)
+		if (strv_contains(keep, (*r)->path) && loses_cover(w, *r, keep))
+			root_uncover(*r);
 	size_t kept = 0;
 	for (size_t i = 0; i < w->roots.len; i++) {
 		struct root *root = w->roots.items[i];
@@ -185,9 +180,8 @@ void watch_keep(struct watch *w, const struct strv *keep)
 	w->roots.len = kept;
 	report_forget(w);
 	strv_clear(&w->git_dirs);
-	for
-		vec_each (r, &w->roots)
-			find_git(w, *r);
+	for vec_each (r, &w->roots)
+		find_git(w, *r);
 	tree_bury(&w->tree);
 }
 

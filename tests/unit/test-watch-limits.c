@@ -65,7 +65,7 @@ static void polls_where_there_are_no_watches_left(void **state)
 	char map[64];
 	snprintf(map, sizeof(map), "0 %u 1", (unsigned)geteuid());
 	if (unshare(CLONE_NEWUSER) < 0 || !put_number("/proc/self/uid_map", map) ||
-	    !put_number("/proc/sys/fs/inotify/max_user_watches", "5"))
+	    !put_number("/proc/sys/user/max_inotify_watches", "5"))
 		skip();
 	struct fixture f;
 	fixture_init(&f, &(struct watch_options){WATCH_NOTIFY, 20});
@@ -73,7 +73,7 @@ static void polls_where_there_are_no_watches_left(void **state)
 	fixture_watch(&f, "a");
 	fixture_watch(&f, "later");
 	fixture_watch(&f, "");
-	fixture_expect_notice(&f, "(5) is reached");
+	fixture_expect_notice(&f, "limit of watched directories");
 	put(&f, "f/x", "22");
 	fixture_expect(&f, "~f/x |");
 	put(&f, "a/y", "1");

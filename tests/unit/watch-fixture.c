@@ -15,9 +15,8 @@ static void on_changed(void *data, struct change_set *changes, bool settled, uin
 	struct fixture *f = data;
 	assert_true(first_event_ns > 0 && first_event_ns <= monotonic_ns());
 	if (f->each)
-		for
-			vec_each (c, changes)
-				f->each(f, c);
+		for vec_each (c, changes)
+			f->each(f, c);
 	else
 		change_set_append(&f->told, changes);
 	f->calls++;
@@ -99,11 +98,10 @@ void fixture_compare(struct fixture *f, const char *told)
 {
 	CLEANUP(str_release) struct str text = {0};
 	change_set_sort(&f->told);
-	for
-		vec_each (c, &f->told) {
-			const char *below = path_below(c->path, f->folder);
-			str_addf(&text, "%c%s%s ", "+~-"[c->kind], below ? below : c->path, c->directory ? "/" : "");
-		}
+	for vec_each (c, &f->told) {
+		const char *below = path_below(c->path, f->folder);
+		str_addf(&text, "%c%s%s ", "+~-"[c->kind], below ? below : c->path, c->directory ? "/" : "");
+	}
 	if (f->settled)
 		str_add(&text, "| ");
 	if (text.len > 0)
@@ -117,10 +115,9 @@ void fixture_compare(struct fixture *f, const char *told)
 bool fixture_told(struct fixture *f, const char *name)
 {
 	_cleanup_free_ char *path = fixture_path(f, name);
-	for
-		vec_each (c, &f->told)
-			if (strcmp(c->path, path) == 0)
-				return true;
+	for vec_each (c, &f->told)
+		if (strcmp(c->path, path) == 0)
+			return true;
 	return false;
 }
 
