@@ -9,6 +9,7 @@ static int take_head(struct demux *demux, struct error *err)
 		return error_set(err, EPROTO, "the engine's output stream is malformed");
 	demux->stream = h[0] >= 2 ? 2 : 1;
 	demux->left = (uint32_t)h[4] << 24 | (uint32_t)h[5] << 16 | (uint32_t)h[6] << 8 | h[7];
+	demux->size = demux->left;
 	demux->have = 0;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef CLIENT_DEMUX_H
 #define CLIENT_DEMUX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,7 +12,8 @@
 struct demux {
 	unsigned char head[8];
 	unsigned have; /* bytes of the head */
-	uint32_t left; /* of the piece */
+	uint32_t size; /* of the frame */
+	uint32_t left; /* of it, after the piece that is being handed out */
 	int stream;    /* 1 stdout, 2 stderr */
 };
 
@@ -19,5 +21,11 @@ struct demux {
  * and is returned. -EPROTO on a header that can't be one. */
 int demux_feed(struct demux *demux, const void *bytes, size_t len,
 	       int (*out)(void *data, int stream, const char *bytes, size_t len), void *data, struct error *err);
+
+/* For out: is this piece, of len bytes, the first of its frame? */
+static inline bool demux_at_start(const struct demux *demux, size_t len)
+{
+	return demux->left + len == demux->size;
+}
 
 #endif

@@ -184,15 +184,6 @@ static int write_in_place(struct applying *a, size_t index, struct error *err)
 	return 0;
 }
 
-/* A path as printf's %b takes it, for those that JSON can't hold. */
-static char *octal(const char *path)
-{
-	struct str out = {0};
-	for (const unsigned char *c = (const unsigned char *)path; *c; c++)
-		str_addf(&out, "\\0%03o", *c);
-	return str_steal(&out);
-}
-
 /* rm of paths. The exit status; -ENOENT: there is no rm. */
 static int run_rm(struct applying *a, const size_t *indices, size_t count, struct str *words, struct error *err)
 {
@@ -210,7 +201,7 @@ static int run_rm(struct applying *a, const size_t *indices, size_t count, struc
 		strv_push(&argv, *word);
 	for (size_t i = 0; i < count; i++) {
 		const char *dest = a->carry->items[indices[i]].dest;
-		strv_push_owned(&argv, plain ? xstrdup(dest) : octal(dest));
+		strv_push_owned(&argv, plain ? xstrdup(dest) : docker_octal(dest));
 	}
 	struct docker_exec exec = {.argv = (const char *const *)argv.items,
 				   .user = "0",
@@ -272,22 +263,57 @@ static int delete_items(struct applying *a, size_t *indices, struct error *err)
 	return r;
 }
 
-/* Where each item goes, and who will own it: what is there keeps its owner, what is new takes its directory's, root where
- * that can't be looked up. */
-static void find_routes(struct applying *a)
+/* Where the root can't be looked at: is it worth an exec? Not for files of a container that runs as root and has no tmpfs but the usual
+ * ones: there the answer is nearly always root. */
+static bool worth_asking(const struct applying *a)
+{
+	const char *user = a->session->user;
+	bool root = !*user || str_equal(user, "root") || str_equal(user, "0") || str_starts_with(user, "0:");
+	bool worth = !root;
+	for
+		vec_each (mount, &a->session->mounts)
+			worth = worth || (mount->temporary && !mount->usual);
+	for (size_t i = 0; i < a->carry->len; i++)
+		worth = worth || a->carry->items[i].kind == CARRY_DIRECTORY;
+	return worth && a->session->running;
+}
+
+/* What is known of the destinations: from here, or by asking the container. A deletion is never decided by an earlier answer. */
+static void look_around(struct applying *a)
 {
 	_cleanup_close_ int root = look_root(&a->session->look);
+	CLEANUP(strv_release) struct strv unknown = {0};
 	for (size_t i = 0; i < a->carry->len; i++) {
-		const struct carry_item *item = &a->carry->items[i];
-		struct looked *looked = &a->looks[i];
-		a->known[i] = look_at(root, item->dest, looked);
-		a->routes[i] = docker_route(a->session, item->dest, look_of(a, i));
-		if (a->known[i])
+		a->known[i] = look_at(root, a->carry->items[i].dest, &a->looks[i]);
+		if (root < 0 && a->carry->items[i].kind != CARRY_DELETE)
+			strv_push(&unknown, a->carry->items[i].dest);
+	}
+	if (!unknown.len || !worth_asking(a))
+		return;
+	docker_ask(a->session, &unknown, a->cancel);
+	for (size_t i = 0; i < a->carry->len; i++) {
+		const struct looked *asked = map_get(&a->session->asked, a->carry->items[i].dest);
+		if (!asked || a->carry->items[i].kind == CARRY_DELETE)
+			continue;
+		a->looks[i] = *asked;
+		a->known[i] = true;
+	}
+}
+
+/* Where each item goes, and who will own it: what is there keeps its owner, what is new takes its directory's, root where
+ * that is not known. */
+static void find_routes(struct applying *a)
+{
+	look_around(a);
+	for (size_t i = 0; i < a->carry->len; i++) {
+		const struct looked *looked = look_of(a, i);
+		a->routes[i] = docker_route(a->session, a->carry->items[i].dest, looked);
+		if (looked)
 			a->places[i] = (struct tar_place){.uid = looked->uid,
 							  .gid = looked->gid,
 							  .after_ns = looked->mtime_ns,
-							  .leave = item->kind == CARRY_DIRECTORY && looked->link &&
-								   looked->directory};
+							  .leave = a->carry->items[i].kind == CARRY_DIRECTORY &&
+								   looked->link && looked->directory};
 	}
 }
 

@@ -1,5 +1,6 @@
 /* What a destination is inside a running container, looked up without asking the engine: through /proc/PID/root, where the engine runs on this
- * machine and this user may look (root, or a rootless engine of one's own). A few microseconds; elsewhere nothing is known. */
+ * machine and this user may look (root, or a rootless engine of one's own). A few microseconds; elsewhere
+ * docker_ask. */
 #ifndef RUNTIME_DOCKER_LOOK_H
 #define RUNTIME_DOCKER_LOOK_H
 

@@ -2,6 +2,7 @@
 #ifndef RUNTIME_DOCKER_SESSION_H
 #define RUNTIME_DOCKER_SESSION_H
 
+#include "base/map.h"
 #include "base/vec.h"
 #include "client/docker.h"
 #include "runtime/docker-look.h"
@@ -11,6 +12,7 @@ struct docker_mount {
 	char *at;	/* where it is in the container */
 	bool temporary; /* a tmpfs: the archive API would answer 200 and lose the file */
 	bool writable;
+	bool usual; /* in every container: /dev, /proc, /sys */
 };
 
 struct session {
@@ -23,10 +25,18 @@ struct session {
 	bool root_temporary;
 	VEC(struct docker_mount) mounts;
 	struct look look;
+	struct map asked; /* destination → struct looked, where look can't tell */
+	bool cannot_ask;  /* the container has no program for it */
 };
 
 int docker_apply(struct session *session, const struct carry *carry, struct carry_report *report, struct cancel *cancel,
 		 struct error *err);
+
+/* Fills session->asked for destinations that it lacks, by one exec (70 ms) for all; what the container can't tell stays unknown. */
+void docker_ask(struct session *session, const struct strv *dests, struct cancel *cancel);
+
+/* A path for printf's %b: any bytes in plain ASCII. The caller frees. */
+char *docker_octal(const char *path) RETURNS_OWNED;
 
 /* How an item must travel. */
 enum docker_way {

@@ -83,7 +83,7 @@ static int docker_list(struct runtime *rt, const char *run_id, struct instances 
 static void add_mount(struct session *session, const char *at, bool temporary, bool writable)
 {
 	if (*at == '/')
-		vec_push(&session->mounts, (struct docker_mount){path_normalize(at), temporary, writable});
+		vec_push(&session->mounts, (struct docker_mount){path_normalize(at), temporary, writable, false});
 }
 
 static void forget(struct session *session)
@@ -95,6 +95,8 @@ static void forget(struct session *session)
 	free(steal(&session->user));
 	free(steal(&session->name));
 	look_close(&session->look);
+	map_release(&session->asked, free);
+	session->cannot_ask = false;
 }
 
 static void read_mounts(struct session *session, const json_t *inspected)
@@ -105,7 +107,7 @@ static void read_mounts(struct session *session, const json_t *inspected)
 	json_t *options;
 	size_t i;
 	for (i = 0; i < ARRAY_LEN(always); i++)
-		add_mount(session, always[i], true, true);
+		vec_push(&session->mounts, (struct docker_mount){xstrdup(always[i]), true, true, true});
 	json_object_foreach(json_object_get(host, "Tmpfs"), at, options) add_mount(session, at, true, true);
 	json_array_foreach(json_object_get(inspected, "Mounts"), i, mount)
 		add_mount(session, text_at(mount, "Destination"), str_equal(text_at(mount, "Type"), "tmpfs"),
