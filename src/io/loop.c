@@ -135,7 +135,9 @@ void loop_free(struct loop *loop)
 	if (!loop)
 		return;
 	uv_walk(&loop->uv, close_handle, loop);
-	uv_run(&loop->uv, UV_RUN_DEFAULT);
+	do /* twice where loop_stop was called and not run since: that run ends at once */
+		uv_run(&loop->uv, UV_RUN_DEFAULT);
+	while (uv_loop_alive(&loop->uv));
 	must(uv_loop_close(&loop->uv), "can't close the event loop");
 	for (struct post *p = take_posts(loop), *next; p; p = next) {
 		next = p->next;

@@ -126,6 +126,8 @@ void scan_tree(struct root *root, struct node *top, enum scan_how how);
 void scan_drop(struct watch *w, struct node *n, bool quiet);
 /* Files, links and directories; sockets, pipes and devices don't count as being there. */
 bool scan_is_tracked(mode_t mode);
+/* A network's or another machine's file system. */
+bool scan_has_no_events(const char *directory);
 bool scan_is_pruned(const struct watch *w, const char *path, bool directory);
 
 /* entry.c */
@@ -151,7 +153,7 @@ struct root *root_covering(struct watch *w, const struct root *except, const cha
 bool root_is_covered(struct root *root);
 /* The covering root goes: the nodes become this root's own. */
 void root_uncover(struct root *root);
-void root_poll(struct root *root, const char *why); /* no events to be had: says so */
+void root_poll(struct root *root); /* its file system has no events: says so */
 
 /* notify.c */
 void notify_start(struct watch *w);

@@ -51,10 +51,10 @@ struct root *root_covering(struct watch *w, const struct root *except, const cha
 	return NULL;
 }
 
-void root_poll(struct root *root, const char *why)
+void root_poll(struct root *root)
 {
 	_cleanup_free_ char *shown = str_printable(root->path);
-	watch_notice(root->watch, "looking at %s regularly: %s", shown, why);
+	watch_notice(root->watch, "looking at %s regularly: its file system has no events", shown);
 	root->polled = true;
 	watch_start_polling(root->watch);
 }
@@ -81,6 +81,11 @@ static void set_anchor(struct root *root, bool for_file)
 {
 	if (root->polled || root->watch->fd < 0)
 		return;
+	_cleanup_free_ char *parent = path_dir(root->path);
+	if (scan_has_no_events(parent)) {
+		root_poll(root);
+		return;
+	}
 	for (int i = 0; i < ANCHOR_TRIES && !try_anchor(root, for_file); i++)
 		;
 }

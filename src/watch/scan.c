@@ -52,7 +52,7 @@ void scan_drop(struct watch *w, struct node *n, bool quiet)
 }
 
 /* File systems whose changes are made elsewhere, so that the kernel has no events for them: magic numbers of statfs(2). */
-static bool has_no_events(int fd)
+bool scan_has_no_events(const char *directory)
 {
 	static const unsigned magics[] = {
 		0x6969,	    /* NFS */
@@ -69,7 +69,7 @@ static bool has_no_events(int fd)
 		0xbacbacbc, /* VMware */
 	};
 	struct statfs fs;
-	if (fstatfs(fd, &fs) < 0)
+	if (statfs(directory, &fs) < 0)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(magics); i++)
 		if ((unsigned)fs.f_type == magics[i])
@@ -77,12 +77,13 @@ static bool has_no_events(int fd)
 	return false;
 }
 
-static void check_device(struct root *root, int fd, const struct stat *st, bool top)
+static void check_device(struct scan *s, const struct stat *st, bool top)
 {
+	struct root *root = s->root;
 	if (root->polled || (!top && st->st_dev == root->device))
 		return;
-	if (has_no_events(fd))
-		root_poll(root, "its file system has no events");
+	if (scan_has_no_events(s->path.data))
+		root_poll(root);
 	if (top)
 		root->device = st->st_dev;
 }
@@ -239,7 +240,7 @@ static void scan_directory(struct scan *s, struct node *dir)
 	struct stat st;
 	if (fstat(fd, &st) == 0) {
 		dir->inode = st.st_ino;
-		check_device(s->root, fd, &st, top);
+		check_device(s, &st, top);
 	}
 	dir->flags &= (uint8_t)~NODE_UNREADABLE;
 	notify_add(s->root, dir, fd);

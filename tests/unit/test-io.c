@@ -369,7 +369,8 @@ static void ends_when_nothing_is_left(void **state)
 	assert_null(c.timer);
 	struct timer *left = timer_new(loop, free_own_timer, &c);
 	timer_start(left, 1000000);
-	loop_free(loop); /* frees what is left */
+	loop_stop(loop);
+	loop_free(loop); /* frees what is left, whether it runs or not */
 	timer_free(NULL);
 }
 

@@ -358,6 +358,23 @@ static void looks_when_told_to(void **state)
 	fixture_release(&f);
 }
 
+static void tells_what_it_holds_when_asked(void **state)
+{
+	(void)state;
+	struct fixture f;
+	fixture_init(&f, NULL);
+	sh(&f, "mkdir .git; echo 1 >a");
+	fixture_watch(&f, "a");
+	fixture_watch(&f, "b");
+	_cleanup_free_ char *path = fixture_path(&f, "b");
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	sh(&f, ": >.git/index.lock; rm a");
+	watch_look(f.watch);
+	assert_false(watch_pending(f.watch));
+	fixture_compare(&f, "-a +b |");
+	fixture_release(&f);
+}
+
 static void refuses_what_can_not_be_watched(void **state)
 {
 	(void)state;
@@ -408,6 +425,7 @@ int main(void)
 		cmocka_unit_test(holds_while_git_works),
 		cmocka_unit_test(polls),
 		cmocka_unit_test(looks_when_told_to),
+		cmocka_unit_test(tells_what_it_holds_when_asked),
 		cmocka_unit_test(refuses_what_can_not_be_watched),
 		cmocka_unit_test(stops_at_the_longest_path),
 	};
