@@ -184,14 +184,6 @@ void finish_artifact(struct decoder *d, const struct yaml_node *node, void *targ
 
 /* Requires. */
 
-static size_t artifact_index(const struct config *config, const char *image)
-{
-	for (size_t i = 0; i < config->artifacts.len; i++)
-		if (str_equal(config->artifacts.items[i]->image.value, image))
-			return i;
-	return SIZE_MAX;
-}
-
 static char *suggest_image(const struct config *config, const char *image)
 {
 	const char **names = xcalloc(config->artifacts.len + 1, sizeof(*names));
@@ -249,23 +241,41 @@ static bool find_cycle(struct decoder *d, size_t index, enum visit *state, unsig
 	return false;
 }
 
+static void resolve_dependency(struct decoder *d, struct artifact_dependency *dependency, const struct map *indices)
+{
+	const struct config *config = d->config;
+	uintptr_t found = dependency->image ? (uintptr_t)map_get(indices, dependency->image) : 0;
+	dependency->artifact = found ? (size_t)found - 1 : SIZE_MAX;
+	if (found) {
+		config->artifacts.items[found - 1]->required_by_others = true;
+	} else if (dependency->image) {
+		_cleanup_free_ char *hint = suggest_image(config, dependency->image);
+		diagnostics_error(d->d, dependency->place, "no artifact has the image '%s'%s", dependency->image, hint);
+	}
+}
+
+static void resolve_dependencies(struct decoder *d)
+{
+	const struct config *config = d->config;
+	struct map indices = {0}; /* image → 1 + index of the first artifact that has it */
+	for (size_t i = 0; i < config->artifacts.len; i++) {
+		const char *image = config->artifacts.items[i]->image.value;
+		if (image && !map_has(&indices, image))
+			map_set(&indices, image, (void *)(uintptr_t)(i + 1));
+	}
+	for
+		vec_each (item, &config->artifacts)
+		for
+			vec_each (dependency, &(*item)->requires_)
+				resolve_dependency(d, dependency, &indices);
+	map_release(&indices, NULL);
+}
+
 void resolve_artifacts(struct decoder *d)
 {
 	struct config *config = d->config;
 	check_duplicates(d);
-	for
-		vec_each (item, &config->artifacts)
-		for
-			vec_each (dependency, &(*item)->requires_) {
-				dependency->artifact = artifact_index(config, dependency->image);
-				if (dependency->artifact != SIZE_MAX) {
-					config->artifacts.items[dependency->artifact]->required_by_others = true;
-				} else if (dependency->image) {
-					_cleanup_free_ char *hint = suggest_image(config, dependency->image);
-					diagnostics_error(d->d, dependency->place, "no artifact has the image '%s'%s",
-							  dependency->image, hint);
-				}
-			}
+	resolve_dependencies(d);
 	enum visit *state = xcalloc(config->artifacts.len + 1, sizeof(*state));
 	for (size_t i = 0; i < config->artifacts.len; i++)
 		if (find_cycle(d, i, state, 0))

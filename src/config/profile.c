@@ -1,6 +1,8 @@
 #include "config/profile.h"
 
+#include <ctype.h>
 #include <regex.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool says_nothing(const struct yaml_node *value)
@@ -89,7 +91,34 @@ const struct yaml_node *profile_find(const struct yaml_node *document, const cha
 	return NULL;
 }
 
-/* Equal, or the regular expression is found in it; "!" in front turns the answer round. */
+enum { PATTERN_MAX_BYTES = 1024, PATTERN_MAX_REPEATS = 1000, PATTERN_MAX_PRODUCT = 20000 };
+
+/* The C library takes unbounded time and stack for a pattern that is long, repeats repetitions, or refers back: Go's expressions, which these
+ * are, can't do the last, and have the same limit of repetitions. */
+static bool is_reasonable(const char *pattern)
+{
+	unsigned long repeats = 1;
+	if (strlen(pattern) > PATTERN_MAX_BYTES)
+		return false;
+	for (const char *p = pattern; *p; p++) {
+		unsigned long count = 0;
+		if (*p == '\\' && isdigit((unsigned char)p[1]))
+			return false;
+		if (*p == '\\' && p[1]) {
+			p++;
+			continue;
+		}
+		for (const char *q = p; *p == '{' && *q && *q != '}'; q++)
+			if (isdigit((unsigned char)*q) && !isdigit((unsigned char)q[-1]))
+				count = strtoul(q, NULL, 10) > count ? strtoul(q, NULL, 10) : count;
+		if (count > PATTERN_MAX_REPEATS || (count > 1 && (repeats *= count) > PATTERN_MAX_PRODUCT))
+			return false;
+	}
+	return true;
+}
+
+/* Equal, or the regular expression is found in it; "!" in front turns the answer round. What is no expression is only compared, as in
+ * Skaffold. */
 static bool matches(const char *pattern, const char *text)
 {
 	bool negated = pattern[0] == '!', found = false;
@@ -97,7 +126,7 @@ static bool matches(const char *pattern, const char *text)
 	regex_t regex;
 	if (strcmp(pattern, text) == 0) {
 		found = true;
-	} else if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) == 0) {
+	} else if (is_reasonable(pattern) && regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) == 0) {
 		found = regexec(&regex, text, 0, NULL, 0) == 0;
 		regfree(&regex);
 	}

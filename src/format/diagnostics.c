@@ -19,12 +19,15 @@ static bool known(const struct diagnostics *d, enum severity severity, struct pl
 PRINTF_LIKE(4, 0)
 static void add(struct diagnostics *d, enum severity severity, struct place place, const char *fmt, va_list ap)
 {
+	if (d->counts[severity] >= DIAGNOSTICS_MAX) {
+		d->counts[severity]++;
+		return;
+	}
 	_cleanup_free_ char *raw = xvasprintf(fmt, ap);
 	_cleanup_free_ char *message = str_printable(raw);
 	if (known(d, severity, place, message))
 		return;
-	if (d->counts[severity]++ >= DIAGNOSTICS_MAX)
-		return;
+	d->counts[severity]++;
 	vec_push(&d->items, (struct diagnostic){.severity = severity, .place = place, .message = steal(&message)});
 }
 

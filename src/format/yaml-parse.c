@@ -26,6 +26,7 @@ struct reader {
 	size_t depth;
 	struct yaml_node *root;
 	uint64_t nodes; /* of this document, made and shared ones */
+	unsigned documents;
 };
 
 static struct place place_of(const struct reader *r, const struct fy_mark *mark)
@@ -236,6 +237,9 @@ static bool read_event(struct reader *r, struct fy_event *event, struct yaml_doc
 {
 	switch (event->type) {
 	case FYET_DOCUMENT_START:
+		if (r->documents++ == YAML_MAX_DOCUMENTS)
+			return fail(r, place_of(r, fy_event_start_mark(event)),
+				    "more documents than a configuration has");
 		map_release(&r->anchors, NULL);
 		r->root = NULL;
 		r->nodes = 0;
@@ -317,6 +321,31 @@ static bool is_valid_text(const struct source *source, struct diagnostics *d)
 	return false;
 }
 
+/* libfyaml's time grows with the square of the brackets that are open, before any limit of ours is asked: those are counted first. The few
+ * that stand in texts and comments without their partner don't matter. */
+static bool has_few_open(const struct source *source, struct diagnostics *d)
+{
+	struct place place = {.file = source->name, .line = 1, .column = 1};
+	unsigned open = 0;
+	for (size_t i = 0; i < source->len; i++) {
+		char c = source->text[i];
+		if (c == '[' || c == '{')
+			open++;
+		else if ((c == ']' || c == '}') && open > 0)
+			open--;
+		if (open > YAML_MAX_OPEN) {
+			diagnostics_error(d, place, "more than %d brackets are open here", YAML_MAX_OPEN);
+			return false;
+		}
+		place.column += ((unsigned char)c & 0xc0) != 0x80;
+		if (c == '\n') {
+			place.line++;
+			place.column = 1;
+		}
+	}
+	return true;
+}
+
 static void discard(struct fy_diag *diag, void *user, const char *text, size_t len)
 {
 	(void)diag;
@@ -329,7 +358,7 @@ int yaml_parse(struct yaml_pool *pool, const struct source *source, struct diagn
 	       struct yaml_documents *documents)
 {
 	size_t errors = d->counts[SEVERITY_ERROR], skip = str_starts_with(source->text, "\xef\xbb\xbf") ? 3 : 0;
-	if (!is_valid_text(source, d))
+	if (!is_valid_text(source, d) || !has_few_open(source, d))
 		return -EINVAL;
 	struct reader *r = xcalloc(1, sizeof(*r));
 	*r = (struct reader){.pool = pool, .source = source, .d = d};

@@ -303,9 +303,16 @@ static void depth_is_bounded(void **state)
 {
 	(void)state;
 	struct str text = {0};
-	for (int i = 0; i < 100000; i++)
+	for (int i = 0; i < 100; i++)
 		str_add_char(&text, '[');
 	assert_refused(str_text(&text), text.len, "levels deep");
+	for (int i = 0; i < 100000; i++)
+		str_add_char(&text, '[');
+	assert_refused(str_text(&text), text.len, "skaffold.yaml:1:1001: error: more than 1000 brackets are open here");
+	str_clear(&text);
+	for (int i = 0; i < 100000; i++)
+		str_add(&text, "---\n");
+	assert_refused(str_text(&text), text.len, "more documents than a configuration has");
 	str_release(&text);
 }
 
