@@ -53,6 +53,7 @@ int docker_build_argv(const struct build_request *request, const struct docker_b
 	add_options(argv, "--build-arg", &arguments);
 	add_options(argv, "--add-host", &docker->add_host);
 	add_options(argv, "--cache-from", &docker->cache_from);
+	add_options(argv, "--cache-to", &docker->cache_to);
 	strv_extend(argv, &docker->cli_flags);
 	add_option(argv, "--target", docker->target);
 	if (docker->network) {

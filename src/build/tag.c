@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/path.h"
 #include "build/go-time.h"
 #include "build/reference.h"
@@ -78,20 +79,19 @@ static int git_reference(const struct build_request *request, const char *varian
 			 variant);
 }
 
-static int git_tag(const struct build_request *request, char **tag, struct error *err)
+static int git_tag(const struct build_request *request, const struct tag_rule *rule, char **tag, struct error *err)
 {
-	const struct config *config = request->config;
 	_cleanup_free_ char *reference = NULL, *changes = NULL;
-	int r = git_reference(request, config->git_variant, &reference, err);
+	int r = git_reference(request, rule->git_variant, &reference, err);
 	if (r < 0)
 		return r;
-	if (!config->git_ignore_changes) {
+	if (!rule->git_ignore_changes) {
 		r = GIT(request, &changes, err, "status", ".", "--porcelain");
 		if (r < 0)
 			return r;
 	}
 	_cleanup_free_ char *clean = reference_tag_from(reference);
-	*tag = xasprintf("%s%s%s", config->git_prefix ? config->git_prefix : "", clean,
+	*tag = xasprintf("%s%s%s", rule->git_prefix ? rule->git_prefix : "", clean,
 			 changes && changes[0] ? "-dirty" : "");
 	return 0;
 }
@@ -120,65 +120,114 @@ static int zone_at(const struct build_request *request, const char *zone, struct
 	return 0;
 }
 
-static int time_tag(const struct build_request *request, const char *layout, const char *zone, char **tag,
-		    struct error *err)
+static int time_tag(const struct build_request *request, const struct tag_rule *rule, char **tag, struct error *err)
 {
 	uint64_t now = realtime_ns();
 	struct go_time time = {.seconds = (int64_t)(now / 1000000000u), .nanoseconds = (unsigned)(now % 1000000000u)};
 	_cleanup_free_ char *abbreviation = NULL;
-	int r = zone_at(request, zone && zone[0] ? zone : "Local", &time, &abbreviation, err);
+	bool zone = rule->timezone && rule->timezone[0], layout = rule->template && rule->template[0];
+	int r = zone_at(request, zone ? rule->timezone : "Local", &time, &abbreviation, err);
 	if (r < 0)
 		return r;
 	time.zone = abbreviation;
 	CLEANUP(str_release) struct str text = {0};
-	go_time_format(&time, layout && layout[0] ? layout : "2006-01-02_15-04-05.999_MST", &text);
+	go_time_format(&time, layout ? rule->template : "2006-01-02_15-04-05.999_MST", &text);
 	*tag = str_steal(&text);
 	return 0;
 }
 
 struct template_names {
-	const char *image, *git, *date, *digest;
-	bool environment;
+	const char *image;
+	const struct map *components; /* name → text */
 };
 
+/* A component, else the environment: customTemplate's components hide variables of the same name. */
 static const char *lookup(void *data, const char *name)
 {
 	const struct template_names *names = data;
-	const struct {
-		const char *name, *value;
-	} known[] = {{"IMAGE_NAME", names->image},
-		     {"GIT", names->git},
-		     {"DATE", names->date},
-		     {"SHA", "latest"},
-		     {"INPUT_DIGEST", names->digest}};
-	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
-		if (known[i].value && str_equal(known[i].name, name))
-			return known[i].value;
-	}
-	return names->environment ? getenv(name) : NULL;
+	const char *component = map_get(names->components, name);
+	if (component)
+		return component;
+	return str_equal(name, "IMAGE_NAME") ? names->image : getenv(name);
 }
 
-static int template_tag(const struct build_request *request, const char *digest, char **tag, struct error *err)
+static int template_tag(const struct build_request *request, const struct tag_rule *rule, const struct map *components,
+			char **tag, struct error *err)
 {
-	const struct config *config = request->config;
-	bool custom = config->tag_policy == TAG_CUSTOM_TEMPLATE;
-	_cleanup_free_ char *git_part = NULL, *date_part = NULL, *text = NULL;
-	if (custom) { /* the components that need no configuration */
-		if (git_tag(request, &git_part, NULL) < 0)
-			git_part = xstrdup("");
-		int r = time_tag(request, NULL, NULL, &date_part, err);
-		if (r < 0)
-			return r;
-	}
-	struct template_names names = {request->artifact->image.value, git_part, date_part, digest, !custom};
+	_cleanup_free_ char *text = NULL;
+	struct template_names names = {request->artifact->image.value, components};
 	const struct template_variables variables = {.lookup = lookup, .data = &names};
-	int r = template_expand(config->tag_template ? config->tag_template : "", &variables, &text, err);
+	int r = template_expand(rule->template ? rule->template : "", &variables, &text, err);
 	if (r < 0)
 		return error_wrap(err, "the tag of %s", names.image);
 	/* Old files write the whole reference. */
 	_cleanup_free_ char *prefix = xasprintf("%s:", names.image);
 	*tag = xstrdup(str_starts_with(text, prefix) ? text + strlen(prefix) : text);
 	return 0;
+}
+
+/* What a rule gives by itself; also a component of a customTemplate. */
+static int rule_tag(const struct build_request *request, const struct tag_rule *rule, const char *digest, char **tag,
+		    struct error *err)
+{
+	static const struct map none = {0};
+	switch (rule->policy) {
+	case TAG_GIT_COMMIT:
+		return git_tag(request, rule, tag, err);
+	case TAG_DATE_TIME:
+		return time_tag(request, rule, tag, err);
+	case TAG_ENV_TEMPLATE:
+		return template_tag(request, rule, &none, tag, err);
+	case TAG_INPUT_DIGEST:
+		*tag = xstrdup(digest ? digest : "latest");
+		return 0;
+	case TAG_SHA256:
+		*tag = xstrdup("latest");
+		return 0;
+	default:
+		return error_set(err, EINVAL, "unknown tag policy");
+	}
+}
+
+static void put_component(struct map *components, const char *name, char *text)
+{
+	free(map_set(components, name, text));
+}
+
+/* GIT, DATE and SHA are there without being configured; one of them that has no text (no git) is an error only where it is used. */
+static int evaluate_components(const struct build_request *request, const char *digest, struct map *components,
+			       struct error *err)
+{
+	static const struct tag_rule known[] = {{.name = (char *)"GIT", .policy = TAG_GIT_COMMIT},
+						{.name = (char *)"DATE", .policy = TAG_DATE_TIME},
+						{.name = (char *)"SHA", .policy = TAG_SHA256}};
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		char *text = NULL;
+		if (rule_tag(request, &known[i], digest, &text, NULL) == 0)
+			put_component(components, known[i].name, text);
+	}
+	for
+		vec_each (rule, &request->config->tag_components) {
+			char *text = NULL;
+			int r = rule_tag(request, rule, digest, &text, err);
+			if (r < 0)
+				return error_wrap(err, "the component %s of the tag of %s", rule->name,
+						  request->artifact->image.value);
+			put_component(components, rule->name, text);
+		}
+	return 0;
+}
+
+static void free_components(struct map *components)
+{
+	map_release(components, free);
+}
+
+static int custom_tag(const struct build_request *request, const char *digest, char **tag, struct error *err)
+{
+	CLEANUP(free_components) struct map components = {0};
+	int r = evaluate_components(request, digest, &components, err);
+	return r < 0 ? r : template_tag(request, &request->config->tag, &components, tag, err);
 }
 
 static void say(const struct build_request *request, const char *text)
@@ -189,30 +238,20 @@ static void say(const struct build_request *request, const char *text)
 
 static int policy_tag(const struct build_request *request, const char *digest, char **tag, struct error *err)
 {
-	const struct config *config = request->config;
+	const struct tag_rule *rule = &request->config->tag;
 	CLEANUP(error_clear) struct error inner = {0};
-	switch (config->tag_policy) {
-	case TAG_INPUT_DIGEST:
-	case TAG_SHA256:
-		*tag = xstrdup(config->tag_policy == TAG_INPUT_DIGEST && digest ? digest : "latest");
+	if (rule->policy == TAG_CUSTOM_TEMPLATE)
+		return custom_tag(request, digest, tag, err);
+	int r = rule_tag(request, rule, digest, tag, &inner);
+	if (r == 0)
 		return 0;
-	case TAG_GIT_COMMIT: {
-		int r = git_tag(request, tag, &inner);
-		if (r == 0 || r == -EINVAL || r == -ECANCELED)
-			return r < 0 ? error_move(err, &inner) : 0;
-		_cleanup_free_ char *text = xasprintf("no git commit for the tag of %s (%s): tagged 'latest'",
-						      request->artifact->image.value, inner.message);
-		say(request, text);
-		*tag = xstrdup("latest");
-		return 0;
-	}
-	case TAG_DATE_TIME:
-		return time_tag(request, config->tag_template, config->tag_timezone, tag, err);
-	case TAG_ENV_TEMPLATE:
-	case TAG_CUSTOM_TEMPLATE:
-		return template_tag(request, digest, tag, err);
-	}
-	return error_set(err, EINVAL, "unknown tag policy");
+	if (rule->policy != TAG_GIT_COMMIT || r == -EINVAL || r == -ECANCELED)
+		return error_move(err, &inner);
+	_cleanup_free_ char *text = xasprintf("no git commit for the tag of %s (%s): tagged 'latest'",
+					      request->artifact->image.value, inner.message);
+	say(request, text);
+	*tag = xstrdup("latest");
+	return 0;
 }
 
 int tag_make(const struct build_request *request, const char *digest, char **tag, struct error *err)

@@ -92,6 +92,7 @@ static void release_docker(struct docker_config *docker)
 	free(docker->network);
 	strv_release(&docker->add_host);
 	strv_release(&docker->cache_from);
+	strv_release(&docker->cache_to);
 	strv_release(&docker->cli_flags);
 	for (size_t i = 0; i < docker->secrets_len; i++) {
 		free(docker->secrets[i].id);
@@ -162,6 +163,16 @@ static void release_run(struct run_config *run)
 	free(run->user);
 }
 
+void tag_rule_release(struct tag_rule *rule)
+{
+	free(rule->name);
+	free(rule->template);
+	free(rule->timezone);
+	free(rule->git_variant);
+	free(rule->git_prefix);
+	*rule = (struct tag_rule){0};
+}
+
 static void files_free(struct config_files *files)
 {
 	if (!files)
@@ -178,10 +189,11 @@ void config_free(struct config *config)
 		vec_each (item, &config->artifacts)
 			artifact_free(*item);
 	vec_release(&config->artifacts);
-	free(config->tag_template);
-	free(config->tag_timezone);
-	free(config->git_variant);
-	free(config->git_prefix);
+	tag_rule_release(&config->tag);
+	for
+		vec_each (component, &config->tag_components)
+			tag_rule_release(component);
+	vec_release(&config->tag_components);
 	strv_release(&config->docker_images);
 	for
 		vec_each (run, &config->run)

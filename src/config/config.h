@@ -85,7 +85,7 @@ struct docker_config { /* also custom's dependencies.dockerfile (path, build_arg
 	char *target;           /* NULL: the last stage */
 	struct pair_list build_args; /* values are templates */
 	char *network;
-	struct strv add_host, cache_from, cli_flags;
+	struct strv add_host, cache_from, cache_to, cli_flags;
 	bool pull_parent, no_cache, squash;
 	struct { char *id, *src, *env; } *secrets;
 	size_t secrets_len;
@@ -172,13 +172,19 @@ struct port_forward {
 enum deployer_kind { DEPLOY_NONE, DEPLOY_DOCKER, DEPLOY_KUBECTL, DEPLOY_HELM, DEPLOY_KUSTOMIZE };
 enum tag_policy { TAG_INPUT_DIGEST, TAG_GIT_COMMIT, TAG_SHA256, TAG_DATE_TIME, TAG_ENV_TEMPLATE, TAG_CUSTOM_TEMPLATE };
 
-struct config {
-	VEC(struct artifact *) artifacts; /* in the order of the files; requires resolved, no cycles */
-	enum tag_policy tag_policy;
-	char *tag_template;     /* envTemplate, customTemplate, or dateTime's format; NULL: none */
-	char *tag_timezone;
+struct tag_rule { /* tagPolicy, or a component of its customTemplate */
+	enum tag_policy policy;
+	char *name;     /* of a component: what the template calls it; else NULL */
+	char *template; /* envTemplate, customTemplate, or dateTime's format; NULL: none */
+	char *timezone;
 	char *git_variant, *git_prefix;
 	bool git_ignore_changes;
+};
+
+struct config {
+	VEC(struct artifact *) artifacts; /* in the order of the files; requires resolved, no cycles */
+	struct tag_rule tag;
+	VEC(struct tag_rule) tag_components; /* of customTemplate; each has a name of its own */
 	struct {
 		int concurrency; /* 0: no limit; default 1 */
 		bool push, push_set;

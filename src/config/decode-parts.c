@@ -158,9 +158,10 @@ void decode_run(struct decoder *d, const struct yaml_node *value, void *target)
 		}
 }
 
-void finish_tag_policy(struct decoder *d, const struct yaml_node *node, void *target)
+/* Tag policies. */
+
+static bool choose_policy(const struct yaml_node *node, struct tag_rule *rule)
 {
-	(void)target;
 	static const struct {
 		const char *key;
 		enum tag_policy policy;
@@ -171,6 +172,47 @@ void finish_tag_policy(struct decoder *d, const struct yaml_node *node, void *ta
 			{"envTemplate", TAG_ENV_TEMPLATE},
 			{"customTemplate", TAG_CUSTOM_TEMPLATE}};
 	for (size_t i = 0; i < ARRAY_LEN(policies); i++)
-		if (yaml_pair(node, policies[i].key))
-			d->config->tag_policy = policies[i].policy;
+		if (yaml_pair(node, policies[i].key)) {
+			rule->policy = policies[i].policy;
+			return true;
+		}
+	return false;
+}
+
+void finish_tag_policy(struct decoder *d, const struct yaml_node *node, void *target)
+{
+	(void)d;
+	choose_policy(node, target);
+}
+
+void finish_tag_component(struct decoder *d, const struct yaml_node *node, void *target)
+{
+	struct tag_rule *rule = target;
+	if (!rule->name)
+		rule->name = xstrdup("");
+	if (!choose_policy(node, rule))
+		diagnostics_error(d->d, node->place, "the component '%s' has no tag policy", rule->name);
+	for
+		vec_each (other, &d->config->tag_components)
+			if (other != rule && str_equal(other->name, rule->name))
+				diagnostics_error(d->d, node->place, "two components have the name '%s'", rule->name);
+}
+
+void decode_custom_template(struct decoder *d, const struct yaml_node *value, void *target)
+{
+	struct config *config = d->config;
+	for
+		vec_each (component, &config->tag_components)
+			tag_rule_release(component);
+	vec_clear(&config->tag_components);
+	decode_section(d, &section_custom_template, value, target);
+	const struct yaml_node *components = yaml_get(value, "components");
+	for (size_t i = 0; components && i < components->items.len; i++)
+		decode_section(d, &section_tag_component, components->items.items[i], vec_add(&config->tag_components));
+}
+
+void decode_nested_template(struct decoder *d, const struct yaml_node *value, void *target)
+{
+	(void)target;
+	diagnostics_error(d->d, value->place, "a component of a customTemplate can't be a customTemplate itself");
 }

@@ -139,8 +139,9 @@ void decode_section(struct decoder *d, const struct section *section, const stru
 		if (!field || yaml_is_null(pair->value))
 			continue;
 		if (field->flags & FIELD_LATER)
-			diagnostics_warning(d->d, pair->key->place, "'%s' is not carried out by skiff yet",
-					    field->name);
+			diagnostics_warning(d->d, pair->key->place, "'%s' is not carried out by skiff yet%s%s",
+					    field->name, field->instead ? ": " : "",
+					    field->instead ? field->instead : "");
 		decode_field(d, field, pair->value, target);
 	}
 	if (section->finish)

@@ -23,11 +23,13 @@ void decode_texts(const struct yaml_node *value, struct text_list *out);
 /* What the types alone can't say; named in the tables. */
 void decode_artifacts(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_auto(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_custom_template(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_container_hook(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_dockerfile_dependency(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_ko_labels(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_local_buildkit(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_local_push(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_nested_template(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_port(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_requires(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_restart(struct decoder *d, const struct yaml_node *value, void *target);
@@ -41,7 +43,11 @@ void finish_artifact_dependency(struct decoder *d, const struct yaml_node *node,
 void finish_hook(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_port_forward(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_sync_rule(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_tag_component(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_tag_policy(struct decoder *d, const struct yaml_node *node, void *target);
+
+/* What a rule holds; it is empty then. */
+void tag_rule_release(struct tag_rule *rule);
 
 /* When all documents are decoded: duplicate images, requires, cycles. */
 void resolve_artifacts(struct decoder *d);

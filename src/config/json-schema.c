@@ -88,7 +88,7 @@ static void fill(const struct section *section, json_t *schema, json_t *definiti
 	json_t *properties = json_object(), *required = json_array();
 	for (size_t i = 0; i < section->count; i++) {
 		const struct field *field = &section->fields[i];
-		if (field->flags & FIELD_OLD)
+		if (field->flags & (FIELD_OLD | FIELD_GONE))
 			continue;
 		json_object_set_new(properties, field->name, field_schema(field, definitions, known));
 		if (field->flags & FIELD_REQUIRED)

@@ -155,7 +155,9 @@ static void warn_of_patches(struct loader *l, struct document *document, const s
 {
 	const struct yaml_pair *patches = yaml_pair(profile, "patches");
 	if (patches && !yaml_is_null(patches->value) && !document->patched)
-		diagnostics_warning(&l->d, patches->key->place, "'patches' is not carried out by skiff yet");
+		diagnostics_warning(
+			&l->d, patches->key->place,
+			"'patches' is not carried out by skiff yet: write what they change as sections of the profile");
 	document->patched = true;
 }
 

@@ -6,6 +6,8 @@
 static const char *const git_variants[] = {"Tags", "CommitSha", "AbbrevCommitSha", "TreeSha", "AbbrevTreeSha", NULL};
 static const char *const jib_types[] = {"maven", "gradle", NULL};
 
+#define NO_BUILDER "build with docker, or with custom and a buildCommand that starts it"
+
 /* Hooks. */
 
 static const struct field host_hook_fields[] = {
@@ -112,6 +114,7 @@ static const struct field docker_fields[] = {
 	STRING("network", AT(struct docker_config, network)),
 	STRINGS("addHost", AT(struct docker_config, add_host)),
 	STRINGS("cacheFrom", AT(struct docker_config, cache_from)),
+	STRINGS("cacheTo", AT(struct docker_config, cache_to)),
 	STRINGS("cliFlags", AT(struct docker_config, cli_flags)),
 	BOOL("pullParent", AT(struct docker_config, pull_parent)),
 	BOOL("noCache", AT(struct docker_config, no_cache)),
@@ -191,7 +194,8 @@ static const struct field buildpacks_fields[] = {
 	STRING("projectDescriptor", AT(struct buildpacks_config, project_descriptor)),
 	OBJECT("dependencies", buildpacks_dependencies),
 	OBJECTS("volumes", buildpacks_volume),
-	STRING("network"),
+	STRINGS("buildArgs"),
+	STRING("network", GONE),
 };
 static SECTION(buildpacks);
 
@@ -217,6 +221,7 @@ static const struct field kaniko_fields[] = {
 	BOOL("cleanup"),
 	BOOL("insecure"),
 	BOOL("insecurePull"),
+	BOOL("noPush", GONE),
 	BOOL("force"),
 	BOOL("logTimestamp"),
 	BOOL("reproducible"),
@@ -277,11 +282,11 @@ static const struct field artifact_fields[] = {
 	STRING("runtimeType", AT(struct artifact, runtime_type)),
 	OBJECT("docker", docker, GROUP("builder"), AT(struct artifact, docker)),
 	OBJECT("custom", custom, GROUP("builder")),
-	OBJECT("jib", jib, GROUP("builder"), LATER, AT(struct artifact, jib)),
-	OBJECT("ko", ko, GROUP("builder"), LATER, AT(struct artifact, ko)),
-	OBJECT("buildpacks", buildpacks, GROUP("builder"), LATER, AT(struct artifact, buildpacks)),
-	OBJECT("bazel", bazel, GROUP("builder"), LATER),
-	OBJECT("kaniko", kaniko, GROUP("builder"), LATER, AT(struct artifact, docker)),
+	OBJECT("jib", jib, GROUP("builder"), INSTEAD(NO_BUILDER), AT(struct artifact, jib)),
+	OBJECT("ko", ko, GROUP("builder"), INSTEAD(NO_BUILDER), AT(struct artifact, ko)),
+	OBJECT("buildpacks", buildpacks, GROUP("builder"), INSTEAD(NO_BUILDER), AT(struct artifact, buildpacks)),
+	OBJECT("bazel", bazel, GROUP("builder"), INSTEAD(NO_BUILDER)),
+	OBJECT("kaniko", kaniko, GROUP("builder"), INSTEAD(NO_BUILDER), AT(struct artifact, docker)),
 	BOOL("restart", .flags = FIELD_SKIFF, GROUP("way to restart"), .decode = decode_restart),
 	STRING("signal", .flags = FIELD_SKIFF, GROUP("way to restart"), .decode = decode_signal),
 };
@@ -293,20 +298,20 @@ static const struct field none_fields[] = {ANY("")};
 static const struct section section_empty = {.name = "empty", .fields = none_fields, .count = 0};
 
 static const struct field git_tag_fields[] = {
-	STRING("variant", AT(struct config, git_variant), .values = git_variants),
-	STRING("prefix", AT(struct config, git_prefix)),
-	BOOL("ignoreChanges", AT(struct config, git_ignore_changes)),
+	STRING("variant", AT(struct tag_rule, git_variant), .values = git_variants),
+	STRING("prefix", AT(struct tag_rule, git_prefix)),
+	BOOL("ignoreChanges", AT(struct tag_rule, git_ignore_changes)),
 };
 static SECTION(git_tag);
 
 static const struct field env_template_fields[] = {
-	STRING("template", .flags = FIELD_REQUIRED | FIELD_TEMPLATE, AT(struct config, tag_template)),
+	STRING("template", .flags = FIELD_REQUIRED | FIELD_TEMPLATE, AT(struct tag_rule, template)),
 };
 static SECTION(env_template);
 
 static const struct field date_time_fields[] = {
-	STRING("format", AT(struct config, tag_template)),
-	STRING("timezone", AT(struct config, tag_timezone)),
+	STRING("format", AT(struct tag_rule, template)),
+	STRING("timezone", AT(struct tag_rule, timezone)),
 };
 static SECTION(date_time);
 
@@ -316,20 +321,21 @@ static SECTION(date_time);
 		OBJECT("dateTime", date_time, GROUP("tag policy")), OBJECT("inputDigest", empty, GROUP("tag policy"))
 
 static const struct field tag_component_fields[] = {
-	STRING("name"),
+	STRING("name", AT(struct tag_rule, name)),
 	TAG_POLICIES,
+	OBJECT("customTemplate", custom_template, GROUP("tag policy"), .decode = decode_nested_template),
 };
-static SECTION(tag_component);
+SECTION(tag_component, .size = sizeof(struct tag_rule), .finish = finish_tag_component);
 
 static const struct field custom_template_fields[] = {
-	STRING("template", .flags = FIELD_REQUIRED | FIELD_TEMPLATE, AT(struct config, tag_template)),
+	STRING("template", .flags = FIELD_REQUIRED | FIELD_TEMPLATE, AT(struct tag_rule, template)),
 	OBJECTS("components", tag_component),
 };
-static SECTION(custom_template);
+SECTION(custom_template);
 
 static const struct field tag_policy_fields[] = {
 	TAG_POLICIES,
-	OBJECT("customTemplate", custom_template, LATER, GROUP("tag policy")),
+	OBJECT("customTemplate", custom_template, GROUP("tag policy"), .decode = decode_custom_template),
 };
 static SECTION(tag_policy, .finish = finish_tag_policy);
 
@@ -416,13 +422,13 @@ static const struct field cluster_fields[] = {
 static SECTION(cluster);
 
 static const struct field build_fields[] = {
-	OBJECT("hooks", build_hooks, .flags = FIELD_LATER | FIELD_MERGED),
+	OBJECT("hooks", build_hooks, .flags = FIELD_LATER | FIELD_MERGED, .instead = "use the hooks of each artifact"),
 	OBJECTS("artifacts", artifact, .decode = decode_artifacts),
 	STRINGS("insecureRegistries"),
-	OBJECT("tagPolicy", tag_policy),
+	OBJECT("tagPolicy", tag_policy, AT(struct config, tag)),
 	STRINGS("platforms"),
 	OBJECT("local", local, GROUP("place to build")),
-	OBJECT("googleCloudBuild", cloud_build, LATER, GROUP("place to build")),
-	OBJECT("cluster", cluster, LATER, GROUP("place to build")),
+	OBJECT("googleCloudBuild", cloud_build, INSTEAD("images are built on this machine"), GROUP("place to build")),
+	OBJECT("cluster", cluster, INSTEAD("images are built on this machine"), GROUP("place to build")),
 };
 SECTION(build);

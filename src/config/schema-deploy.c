@@ -26,22 +26,27 @@ static const struct field deploy_hooks_fields[] = {
 };
 static SECTION(deploy_hooks);
 
-static const struct field render_host_hook_fields[] = {
+static const struct field post_render_host_hook_fields[] = {
 	STRINGS("command", REQUIRED),
 	STRINGS("os"),
 	STRING("dir"),
 	BOOL("withChange"),
 };
-static SECTION(render_host_hook);
+static SECTION(post_render_host_hook);
 
 static const struct field render_hook_fields[] = {
-	OBJECT("host", render_host_hook),
+	OBJECT("host", host_hook),
 };
 static SECTION(render_hook);
 
+static const struct field post_render_hook_fields[] = {
+	OBJECT("host", post_render_host_hook),
+};
+static SECTION(post_render_hook);
+
 static const struct field render_hooks_fields[] = {
 	OBJECTS("before", render_hook),
-	OBJECTS("after", render_hook),
+	OBJECTS("after", post_render_hook),
 };
 static SECTION(render_hooks);
 
@@ -160,7 +165,7 @@ SECTION(run, .size = sizeof(struct run_config), AT_PLACE(struct run_config));
 
 static const struct field deploy_docker_fields[] = {
 	STRINGS("images", AT(struct config, docker_images)),
-	BOOL("useCompose", LATER),
+	BOOL("useCompose", INSTEAD("the images are started one by one")),
 	{.name = "run", .type = FIELD_OBJECT_MAP, .flags = FIELD_SKIFF, .section = &section_run, .decode = decode_run},
 };
 static SECTION(deploy_docker);
@@ -188,6 +193,7 @@ static SECTION(old_kustomize);
 static const struct field kpt_fields[] = {
 	STRING("dir"),	       STRINGS("applyFlags"), STRINGS("flags"),	     STRING("name"),
 	STRING("inventoryID"), STRING("namespace"),   BOOL("force"),	     STRING("defaultNamespace"),
+	BOOL("false", GONE), /* what v3alpha1 calls "force" */
 	ANY("fn", OLD),	       ANY("live", OLD),      ANY("kustomize", OLD), OBJECT("hooks", deploy_hooks, OLD),
 };
 static SECTION(kpt);
@@ -212,7 +218,8 @@ static SECTION(json_logs);
 
 static const struct field logs_fields[] = {
 	STRING("prefix", AT(struct config, log_prefix), .values = log_prefixes),
-	OBJECT("jsonParse", json_logs, .flags = FIELD_LATER | FIELD_MERGED),
+	OBJECT("jsonParse", json_logs, .flags = FIELD_LATER | FIELD_MERGED,
+	       .instead = "lines are printed as they come"),
 };
 static SECTION(logs);
 
@@ -230,10 +237,10 @@ static SECTION(load);
 
 static const struct field deploy_fields[] = {
 	OBJECT("docker", deploy_docker),
-	OBJECT("helm", helm, LATER),
-	OBJECT("kpt", kpt, LATER),
-	OBJECT("kubectl", kubectl, LATER),
-	OBJECT("cloudrun", cloud_run, LATER),
+	OBJECT("helm", helm, INSTEAD(NO_KUBERNETES)),
+	OBJECT("kpt", kpt, INSTEAD(NO_KUBERNETES)),
+	OBJECT("kubectl", kubectl, INSTEAD(NO_KUBERNETES)),
+	OBJECT("cloudrun", cloud_run, INSTEAD("nothing is deployed to Cloud Run")),
 	BOOL("statusCheck", .decode = decode_status_check),
 	INT("statusCheckDeadlineSeconds", AT(struct config, status_check_deadline_s)),
 	BOOL("tolerateFailuresUntilDeadline"),
@@ -241,7 +248,7 @@ static const struct field deploy_fields[] = {
 	OBJECT("logs", logs, .flags = FIELD_MERGED),
 	OBJECTS("attach", attach, .flags = FIELD_LATER | FIELD_SKIFF),
 	OBJECT("load", load, .flags = FIELD_LATER | FIELD_SKIFF),
-	OBJECT("kustomize", old_kustomize, .flags = FIELD_LATER | FIELD_OLD),
+	OBJECT("kustomize", old_kustomize, .flags = FIELD_LATER | FIELD_OLD, .instead = NO_KUBERNETES),
 };
 SECTION(deploy);
 
@@ -270,12 +277,34 @@ SECTION(test_case);
 static const struct field env_variable_fields[] = {
 	STRING("name", REQUIRED),
 	STRING("value"),
+	ANY("valuefrom", GONE),
 };
 static SECTION(env_variable);
 
 static const struct field test_container_fields[] = {
-	STRING("name", REQUIRED), STRING("image", REQUIRED),	STRINGS("command"),
-	STRINGS("args"),	  OBJECTS("env", env_variable),
+	STRING("name", REQUIRED),
+	STRING("image", REQUIRED),
+	STRINGS("command"),
+	STRINGS("args"),
+	OBJECTS("env", env_variable),
+	/* To v4beta1 it was a container of Kubernetes, its keys in small letters. */
+	ANY("envfrom", GONE),
+	STRING("imagepullpolicy", GONE),
+	ANY("lifecycle", GONE),
+	ANY("livenessprobe", GONE),
+	ANY("ports", GONE),
+	ANY("readinessprobe", GONE),
+	ANY("resources", GONE),
+	ANY("securitycontext", GONE),
+	ANY("startupprobe", GONE),
+	BOOL("stdin", GONE),
+	BOOL("stdinonce", GONE),
+	STRING("terminationmessagepath", GONE),
+	STRING("terminationmessagepolicy", GONE),
+	BOOL("tty", GONE),
+	ANY("volumedevices", GONE),
+	ANY("volumemounts", GONE),
+	STRING("workingdir", GONE),
 };
 static SECTION(test_container);
 

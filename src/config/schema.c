@@ -18,7 +18,7 @@ const char **section_names(const struct section *section)
 {
 	const char **names = xcalloc(section->count + 1, sizeof(*names));
 	for (size_t i = 0, n = 0; i < section->count; i++)
-		if (!(section->fields[i].flags & FIELD_OLD))
+		if (!(section->fields[i].flags & (FIELD_OLD | FIELD_GONE)))
 			names[n++] = section->fields[i].name;
 	return names;
 }
@@ -65,9 +65,11 @@ static SECTION(active_profile);
 static const struct field config_dependency_fields[] = {
 	STRINGS("configs"),
 	STRING("path", GROUP("place of the configuration")),
-	OBJECT("git", git, LATER, GROUP("place of the configuration")),
-	OBJECT("googleCloudStorage", cloud_storage, LATER, GROUP("place of the configuration")),
-	OBJECT("googleCloudBuildRepoV2", cloud_build_repository, LATER, GROUP("place of the configuration")),
+	OBJECT("git", git, INSTEAD("fetch the files, and name them with path"), GROUP("place of the configuration")),
+	OBJECT("googleCloudStorage", cloud_storage, INSTEAD("fetch the files, and name them with path"),
+	       GROUP("place of the configuration")),
+	OBJECT("googleCloudBuildRepoV2", cloud_build_repository, INSTEAD("fetch the files, and name them with path"),
+	       GROUP("place of the configuration")),
 	OBJECTS("activeProfiles", active_profile),
 };
 SECTION(config_dependency);
@@ -88,13 +90,15 @@ static const struct field activation_fields[] = {
 static SECTION(activation);
 
 /* What a configuration and a profile have in common. */
-#define PIPELINE_FIELDS                                                                             \
-	OBJECT("build", build, .flags = FIELD_MERGED), OBJECTS("test", test_case, LATER),           \
-		OBJECT("manifests", manifests, .flags = FIELD_MERGED | FIELD_LATER),                \
-		OBJECT("deploy", deploy, .flags = FIELD_MERGED),                                    \
-		OBJECTS("portForward", port_forward, AT(struct config, port_forward)),              \
-		OBJECT("resourceSelector", resource_selector, .flags = FIELD_MERGED | FIELD_LATER), \
-		OBJECTS("verify", verify_case, LATER), OBJECTS("customActions", action, LATER)
+#define PIPELINE_FIELDS                                                                                         \
+	OBJECT("build", build, .flags = FIELD_MERGED), OBJECTS("test", test_case, INSTEAD("no tests are run")), \
+		OBJECT("manifests", manifests, .flags = FIELD_MERGED | FIELD_LATER, .instead = NO_KUBERNETES),  \
+		OBJECT("deploy", deploy, .flags = FIELD_MERGED),                                                \
+		OBJECTS("portForward", port_forward, AT(struct config, port_forward)),                          \
+		OBJECT("resourceSelector", resource_selector, .flags = FIELD_MERGED | FIELD_LATER,              \
+		       .instead = NO_KUBERNETES),                                                               \
+		OBJECTS("verify", verify_case, INSTEAD("no tests are run")),                                    \
+		OBJECTS("customActions", action, INSTEAD("run the containers with docker"))
 
 static const struct field profile_fields[] = {
 	STRING("name", REQUIRED),

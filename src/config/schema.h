@@ -38,6 +38,7 @@ enum field_flags {
 	FIELD_OLD = 1 << 4,      /* only in v2 and v3 files */
 	FIELD_MERGED = 1 << 5,   /* a profile's mapping is merged into it; without this it replaces all of it */
 	FIELD_SKIFF = 1 << 6,    /* skiff's own */
+	FIELD_GONE = 1 << 7,     /* in one of v3alpha1 to v4beta13, no more in v4beta14: accepted, not offered */
 };
 
 struct field {
@@ -47,6 +48,7 @@ struct field {
 	const char *group; /* at most one field of a group may be there; what a person calls the choice: "sync mode" */
 	const struct section *section;
 	size_t at;         /* offset in the target + 1; 0: not stored (FIELD_OBJECT: into the same target) */
+	const char *instead;       /* FIELD_LATER: what happens, or what to do, for now */
 	const char *const *values; /* the only texts allowed; ends with NULL; NULL: any */
 	/* Stores what the type alone can't. The value is of the right type, not null. */
 	void (*decode)(struct decoder *d, const struct yaml_node *value, void *target);
@@ -84,6 +86,9 @@ struct section {
 #define REQUIRED .flags = FIELD_REQUIRED
 #define LATER .flags = FIELD_LATER
 #define OLD .flags = FIELD_OLD
+#define INSTEAD(text) .flags = FIELD_LATER, .instead = text
+#define NO_KUBERNETES "nothing is deployed to Kubernetes"
+#define GONE .flags = FIELD_GONE
 #define GROUP(g) .group = g
 /* clang-format on */
 
@@ -96,7 +101,7 @@ extern const struct section section_profile;
 extern const struct section section_artifact, section_build, section_deploy, section_manifests, section_host_hook, section_build_hooks,
 	section_resource_selector, section_test_case, section_verify_case, section_action, section_port_forward, section_dockerfile_dependency,
 	section_sync_auto, section_container_hook, section_run,
-	section_config_dependency;
+	section_config_dependency, section_custom_template, section_tag_component;
 
 const struct field *section_field(const struct section *section, const char *name);
 

@@ -276,20 +276,38 @@ static void tags_by_policy(void **state)
 	fixture_init(&f);
 	setenv("SKIFF_TEST_VALUE", "v7", 1);
 	assert_tag(&f, "team/web:0123");
-	f.config.tag_policy = TAG_SHA256;
+	f.config.tag.policy = TAG_SHA256;
 	assert_tag(&f, "team/web:latest");
-	f.config.tag_policy = TAG_ENV_TEMPLATE;
-	f.config.tag_template = (char *)"{{.SKIFF_TEST_VALUE}}-x";
+	f.config.tag.policy = TAG_ENV_TEMPLATE;
+	f.config.tag.template = (char *)"{{.SKIFF_TEST_VALUE}}-x";
 	assert_tag(&f, "team/web:v7-x");
-	f.config.tag_template = (char *)"{{.IMAGE_NAME}}:{{.SKIFF_TEST_VALUE}}";
+	f.config.tag.template = (char *)"{{.IMAGE_NAME}}:{{.SKIFF_TEST_VALUE}}";
 	assert_tag(&f, "team/web:v7");
-	f.config.tag_policy = TAG_DATE_TIME;
-	f.config.tag_template = (char *)"at-MST";
-	f.config.tag_timezone = (char *)"UTC";
+	f.config.tag.policy = TAG_DATE_TIME;
+	f.config.tag.template = (char *)"at-MST";
+	f.config.tag.timezone = (char *)"UTC";
 	assert_tag(&f, "team/web:at-UTC");
-	f.config.tag_policy = TAG_CUSTOM_TEMPLATE;
-	f.config.tag_template = (char *)"x-{{.SHA}}";
+	f.config.tag.policy = TAG_CUSTOM_TEMPLATE;
+	f.config.tag.template = (char *)"x-{{.SHA}}";
 	assert_tag(&f, "team/web:x-latest");
+	struct tag_rule components[] = {
+		{.name = (char *)"SHA", .policy = TAG_INPUT_DIGEST},
+		{.name = (char *)"STAGE", .policy = TAG_ENV_TEMPLATE, .template = (char *)"{{.SKIFF_TEST_VALUE}}!"},
+		{.name = (char *)"AT", .policy = TAG_DATE_TIME, .template = (char *)"d-MST", .timezone = (char *)"UTC"},
+	};
+	f.config.tag_components.items = components;
+	f.config.tag_components.len = ARRAY_LEN(components);
+	f.config.tag.template = (char *)"{{.SHA}}-{{.AT}}-{{.SKIFF_TEST_VALUE}}";
+	assert_tag(&f, "team/web:0123-d-UTC-v7");
+	components[1].template = (char *)"{{.SKIFF_TEST_UNSET}}";
+	char *unset = NULL;
+	CLEANUP(error_clear) struct error err = {0};
+	assert_int_equal(tag_make(&f.request, NULL, &unset, &err), -EINVAL);
+	_cleanup_free_ char *message = error_format(&err);
+	assert_non_null(strstr(message, "the component STAGE of the tag of team/web"));
+	f.config.tag_components.items = NULL;
+	f.config.tag_components.len = 0;
+	f.config.tag.template = (char *)"x-{{.SHA}}";
 	f.request.default_repo = "localhost:5000";
 	assert_tag(&f, "localhost:5000/team_web:x-latest");
 	f.request.tag = "fixed";
@@ -316,18 +334,18 @@ static void tags_by_git(void **state)
 		skip();
 	struct fixture f;
 	fixture_init(&f);
-	f.config.tag_policy = TAG_GIT_COMMIT;
+	f.config.tag.policy = TAG_GIT_COMMIT;
 	setenv("GIT_CEILING_DIRECTORIES", "/tmp", 1);
 	assert_tag(&f, "team/web:latest"); /* no repository */
 	run(f.folder, "git init -q . && git config user.email a@b && git config user.name n && mkdir sub && echo 1 "
 		      ">sub/a && git add . && "
 		      "git commit -qm 1 && git tag rel/1");
 	assert_tag(&f, "team/web:rel_1");
-	f.config.git_prefix = (char *)"p-";
+	f.config.tag.git_prefix = (char *)"p-";
 	run(f.folder, "echo 2 >sub/a");
 	assert_tag(&f, "team/web:p-rel_1-dirty");
-	f.config.git_ignore_changes = true;
-	f.config.git_prefix = NULL;
+	f.config.tag.git_ignore_changes = true;
+	f.config.tag.git_prefix = NULL;
 	assert_tag(&f, "team/web:rel_1");
 	static const struct {
 		const char *variant;
@@ -336,11 +354,11 @@ static void tags_by_git(void **state)
 	_cleanup_free_ char *sub = path_join(f.folder, "sub");
 	f.artifact.context = sub;
 	for (size_t i = 0; i < ARRAY_LEN(variants); i++) {
-		f.config.git_variant = (char *)variants[i].variant;
+		f.config.tag.git_variant = (char *)variants[i].variant;
 		_cleanup_free_ char *tag = tag_of(&f, NULL);
 		assert_int_equal(strlen(tag), strlen("team/web:") + variants[i].len);
 	}
-	f.config.git_variant = (char *)"Nonsense";
+	f.config.tag.git_variant = (char *)"Nonsense";
 	char *none = NULL;
 	assert_int_equal(tag_make(&f.request, NULL, &none, NULL), -EINVAL);
 	fixture_release(&f);

@@ -131,9 +131,14 @@ static void show_config(const struct config *config, const char *dir, struct str
 			show_strings("command", &run->command, out);
 			show_strings("ports", &run->ports, out);
 		}
-	if (config->tag_policy != TAG_INPUT_DIGEST)
-		str_addf(out, "tag policy %d, template %s\n", (int)config->tag_policy,
-			 config->tag_template ? config->tag_template : "none");
+	if (config->tag.policy != TAG_INPUT_DIGEST)
+		str_addf(out, "tag policy %d, template %s\n", (int)config->tag.policy,
+			 config->tag.template ? config->tag.template : "none");
+	for
+		vec_each (rule, &config->tag_components)
+			str_addf(out, "  component %s: tag policy %d, template %s, git variant %s\n", rule->name,
+				 (int)rule->policy, rule->template ? rule->template : "none",
+				 rule->git_variant ? rule->git_variant : "none");
 	if (config->local.concurrency != 1 || config->local.push_set || config->local.use_buildkit_set)
 		str_addf(out, "local: concurrency %d, push %d, buildkit %d\n", config->local.concurrency,
 			 config->local.push, config->local.use_buildkit);
