@@ -279,7 +279,7 @@ static void prune(const char *images)
 		closedir(dir);
 	if (kept.len)
 		qsort(kept.items, kept.len, sizeof(*kept.items), compare_kept);
-	for (size_t i = 0; i < kept.len; i++) {
+	for (size_t i = 0; kept.items && i < kept.len; i++) {
 		_cleanup_free_ char *path = path_join(images, kept.items[i].name);
 		if (i >= KEPT_LAYOUTS)
 			file_remove_tree(path, NULL);

@@ -28,12 +28,42 @@ static int reload(const struct embedded_instance *in, struct embedded_instance *
 	return embedded_instance_read(in->folder, in->id, now, err);
 }
 
-static int restart(const struct embedded_instance *in, struct cancel *cancel, struct error *err)
+enum awaited { STARTED_AGAIN, ENDED };
+
+/* Waits for a state of the program; *now is the instance then, to be released. -ETIMEDOUT after `ms`. */
+static int await_program(const struct embedded_instance *in, enum awaited what, unsigned starts, unsigned ms,
+			 struct embedded_instance *now, struct cancel *cancel, struct error *err)
 {
 	_cleanup_close_ int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	_cleanup_free_ char *status = path_join(in->folder, "status");
 	if (inotify < 0 || inotify_add_watch(inotify, status, IN_MODIFY) < 0)
-		return error_errno(err, errno, "can't restart %s", in->image);
+		return error_errno(err, errno, "can't watch %s", in->image);
+	uint64_t deadline = monotonic_ns() + ms * 1000000ULL;
+	for (;;) {
+		int r = reload(in, now, err);
+		if (r < 0)
+			return r;
+		if (what == STARTED_AGAIN ? now->starts != starts : !now->running)
+			return 0;
+		bool alive = now->alive;
+		embedded_instance_release(now);
+		if (!alive)
+			return not_alive(in, err);
+		if (cancel_requested(cancel))
+			return error_set(err, ECANCELED, "cancelled");
+		uint64_t time = monotonic_ns();
+		if (time >= deadline)
+			return error_set(err, ETIMEDOUT, "%s does not end", in->image);
+		struct pollfd fds[] = {{.fd = inotify, .events = POLLIN}, {.fd = cancel_fd(cancel), .events = POLLIN}};
+		uint64_t left = (deadline - time) / 1000000 + 1;
+		poll(fds, ARRAY_LEN(fds), left < 1000 ? (int)left : 1000); /* a killed supervisor writes no status */
+		char buffer[4096] __attribute__((aligned(8)));
+		(void)!read(inotify, buffer, sizeof(buffer));
+	}
+}
+
+static int restart(const struct embedded_instance *in, struct cancel *cancel, struct error *err)
+{
 	struct embedded_instance now;
 	int r = reload(in, &now, err);
 	if (r < 0)
@@ -41,29 +71,40 @@ static int restart(const struct embedded_instance *in, struct cancel *cancel, st
 	unsigned starts = now.starts;
 	bool alive = now.alive;
 	embedded_instance_release(&now);
-	if (!alive || kill(in->pid, SIGRTMIN) < 0)
+	if (!alive || kill(in->pid, SUPERVISOR_RESTART) < 0)
 		return not_alive(in, err);
-	uint64_t deadline = monotonic_ns() + RESTART_WAIT_MS * 1000000ULL;
-	for (;;) {
-		r = reload(in, &now, err);
-		if (r < 0)
-			return r;
-		bool again = now.starts != starts, running = now.running;
-		alive = now.alive;
+	r = await_program(in, STARTED_AGAIN, starts, RESTART_WAIT_MS, &now, cancel, err);
+	if (r < 0)
+		return r;
+	bool failed = !now.running && now.exit_code == 127;
+	embedded_instance_release(&now);
+	return failed ? error_set(err, EIO, "%s did not start again: see its log", in->image) : 0;
+}
+
+int embedded_pause(const struct embedded_instance *in, struct cancel *cancel, struct error *err)
+{
+	struct embedded_instance now;
+	if (embedded_process_started(in->pid) != in->started || kill(in->pid, SUPERVISOR_PAUSE) < 0)
+		return not_alive(in, err);
+	int r = await_program(in, ENDED, 0, RESTART_WAIT_MS, &now, cancel, err);
+	if (r == 0)
 		embedded_instance_release(&now);
-		if (again)
-			return running ? 0 : error_set(err, EIO, "%s did not start again: see its log", in->image);
-		if (!alive)
-			return not_alive(in, err);
-		if (cancel_requested(cancel))
-			return error_set(err, ECANCELED, "cancelled");
-		if (monotonic_ns() > deadline)
-			return error_set(err, ETIMEDOUT, "%s did not end to be started again", in->image);
-		struct pollfd fds[] = {{.fd = inotify, .events = POLLIN}, {.fd = cancel_fd(cancel), .events = POLLIN}};
-		poll(fds, ARRAY_LEN(fds), 1000);
-		char buffer[4096] __attribute__((aligned(8)));
-		(void)!read(inotify, buffer, sizeof(buffer));
-	}
+	return r;
+}
+
+int embedded_settle(const struct embedded_instance *in, unsigned ms, int *exit_code, struct cancel *cancel,
+		    struct error *err)
+{
+	CLEANUP(error_clear) struct error why = {0};
+	struct embedded_instance now;
+	int r = await_program(in, ENDED, 0, ms, &now, cancel, &why);
+	if (r == -ETIMEDOUT)
+		return 0;
+	if (r < 0)
+		return error_move(err, &why);
+	*exit_code = now.exit_code;
+	embedded_instance_release(&now);
+	return 1;
 }
 
 int embedded_signal(const struct embedded_instance *in, int signal, struct cancel *cancel, struct error *err)

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -190,6 +191,8 @@ static void report(int fd, enum init_report_kind kind, int value, const char *st
 /* Moves the three descriptors to 3, 4 and 5, standard input and output to /dev/null, and closes the rest. */
 static void keep_descriptors(struct init_plan *plan)
 {
+	if (plan->detached) /* never readable, never at its end */
+		plan->control = eventfd(0, EFD_CLOEXEC);
 	int *fds[] = {&plan->control, &plan->report, &plan->folder};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		*fds[i] = fcntl(*fds[i], F_DUPFD_CLOEXEC, 16);

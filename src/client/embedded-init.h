@@ -9,6 +9,7 @@
 #ifndef CLIENT_EMBEDDED_INIT_H
 #define CLIENT_EMBEDDED_INIT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -45,6 +46,7 @@ struct init_plan {
 	int stop_signal;
 	unsigned grace_ms;     /* from the stop signal to SIGKILL */
 	const char *id_map[3]; /* for EMBEDDED_USER_NAMESPACES: what goes to setgroups, uid_map, gid_map */
+	bool detached;	       /* no control: it lives until it is told to stop */
 	int control, report, folder;
 };
 
@@ -61,6 +63,11 @@ struct init_report {
 #define STATUS_RUNNING "running"
 #define STATUS_EXITED "exited"
 enum { STATUS_SIZE = 32 };
+
+/* Signals that the supervisor takes for itself; all others go to the program. */
+#define SUPERVISOR_RESTART SIGRTMIN	/* end the program and start it again; start it where it has ended */
+#define SUPERVISOR_PAUSE (SIGRTMIN + 1) /* end the program, and stay */
+#define SUPERVISOR_STOP (SIGRTMIN + 2)	/* end the program, and go; as the end of control */
 
 enum { LOG_LINE_MAX = 8 << 10, LOG_FILE_MAX = 4 << 20 };
 

@@ -250,7 +250,7 @@ static int try_mode(struct init_plan *plan, struct answer *answer, int *control,
 		close(life[1]);
 		return error_errno(err, code, "can't start a supervisor");
 	}
-	plan->control = life[0];
+	plan->control = plan->detached ? -1 : life[0];
 	plan->report = report[1];
 	sigset_t before;
 	pid_t child = fork_quietly(&before);
@@ -265,7 +265,8 @@ static int try_mode(struct init_plan *plan, struct answer *answer, int *control,
 			;
 	}
 	close(report[0]);
-	if (child > 0 && answer->running && answer->supervisor > 0) {
+	bool started = child > 0 && answer->running && answer->supervisor > 0;
+	if (started && !plan->detached) {
 		*control = life[1];
 		return 0;
 	}
@@ -368,6 +369,7 @@ static int start_layout(const struct embedded_start *start, struct embedded_layo
 		.read_only = start->read_only,
 		.stop_signal = start->stop_signal ? start->stop_signal : SIGTERM,
 		.grace_ms = GRACE_MS,
+		.detached = start->detached,
 		.id_map = {"deny", uid_map, gid_map},
 		.folder = folder,
 	};
@@ -384,8 +386,9 @@ int embedded_run(const struct embedded_start *start, struct embedded_layout *lay
 	struct embedded_start whole = *start;
 	if (!whole.env.items)
 		whole.env.items = (char **)no_env;
-	struct init_plan plan;
+	struct init_plan plan = {0};
 	pid_t pid = 0;
+	*control = -1;
 	int r = start_layout(&whole, layout, &plan, &pid, control, err);
 	if (r < 0)
 		return r;
@@ -401,6 +404,7 @@ int embedded_run(const struct embedded_start *start, struct embedded_layout *lay
 		.uid = layout->uid,
 		.gid = layout->gid,
 		.read_only = start->read_only,
+		.detached = start->detached,
 	};
 	_cleanup_free_ char *parent = path_dir(layout->folder);
 	_cleanup_free_ char *folder = path_join(parent, layout->name);
@@ -410,7 +414,9 @@ int embedded_run(const struct embedded_start *start, struct embedded_layout *lay
 		r = error_errno(err, errno, "can't keep %s", folder);
 	if (r == 0)
 		r = embedded_instance_read((layout->started = true, folder), id, instance, err);
-	if (r < 0)
+	if (r < 0) {
 		cleanup_close(control);
+		kill(pid, SIGKILL);
+	}
 	return r;
 }

@@ -155,11 +155,11 @@ void embedded_image_release(struct embedded_image *image)
 
 int embedded_instance_save(const struct embedded_instance *in, const char *folder, struct error *err)
 {
-	return save_json(json_pack("{s:s,s:s?,s:i,s:I,s:i,s:I,s:o,s:s,s:i,s:i,s:b}", "image", in->image, "mode",
+	return save_json(json_pack("{s:s,s:s?,s:i,s:I,s:i,s:I,s:o,s:s,s:i,s:i,s:b,s:b}", "image", in->image, "mode",
 				   in->mode, "pid", (int)in->pid, "started", (json_int_t)in->started, "owner",
 				   (int)in->owner, "owner_started", (json_int_t)in->owner_started, "env",
 				   strings_to_json(&in->env), "workdir", in->workdir, "uid", (int)in->uid, "gid",
-				   (int)in->gid, "read_only", in->read_only),
+				   (int)in->gid, "read_only", in->read_only, "detached", in->detached),
 			 folder, "instance.json", err);
 }
 
@@ -197,6 +197,7 @@ int embedded_instance_read(const char *folder, const char *id, struct embedded_i
 	in->uid = (unsigned)number_from_json(object, "uid");
 	in->gid = (unsigned)number_from_json(object, "gid");
 	in->read_only = json_is_true(json_object_get(object, "read_only"));
+	in->detached = json_is_true(json_object_get(object, "detached"));
 	json_decref(object);
 	if (!in->image || in->pid <= 1) {
 		embedded_instance_release(in);

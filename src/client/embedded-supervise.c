@@ -193,24 +193,6 @@ static void end_program(struct supervisor *s)
 	s->kill_at_ns = monotonic_ns() + s->plan->grace_ms * 1000000ULL;
 }
 
-static void take_signal(struct supervisor *s)
-{
-	struct signalfd_siginfo info;
-	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
-		return;
-	if (info.ssi_signo == SIGCHLD) {
-		reap(s);
-	} else if ((int)info.ssi_signo == SIGRTMIN) {
-		s->restarting = true;
-		if (s->program)
-			end_program(s);
-		else
-			start_again(s);
-	} else if (s->program) {
-		kill(s->program, (int)info.ssi_signo);
-	}
-}
-
 static void take_stop(struct supervisor *s)
 {
 	s->stopping = true;
@@ -219,6 +201,35 @@ static void take_stop(struct supervisor *s)
 		_exit(0);
 	}
 	end_program(s);
+}
+
+static void take_restart(struct supervisor *s)
+{
+	s->restarting = true;
+	if (s->program)
+		end_program(s);
+	else
+		start_again(s);
+}
+
+static void take_signal(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	int number = (int)info.ssi_signo;
+	if (number == SIGCHLD)
+		reap(s);
+	else if (number == SUPERVISOR_STOP)
+		take_stop(s);
+	else if (number == SUPERVISOR_RESTART)
+		take_restart(s);
+	else if (number == SUPERVISOR_PAUSE)
+		s->restarting = false;
+	if (number == SUPERVISOR_PAUSE && s->program)
+		end_program(s);
+	else if (number < SIGRTMIN && number != SIGCHLD && s->program)
+		kill(s->program, number);
 }
 
 /* Milliseconds until the program's time to end by itself is over, -1 where it has no such limit; kills it once it is. */

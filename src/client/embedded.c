@@ -86,8 +86,15 @@ static bool wait_for_end(const struct embedded_instance *in, unsigned ms)
 	return true;
 }
 
+void embedded_stop(const struct embedded_instance *in)
+{
+	if (in->started && embedded_process_started(in->pid) == in->started)
+		kill(in->pid, SUPERVISOR_STOP);
+}
+
 int embedded_remove(const struct embedded_instance *in, unsigned ms, struct error *err)
 {
+	embedded_stop(in);
 	if (in->alive && !wait_for_end(in, ms)) {
 		kill(in->pid, SIGKILL);
 		if (!wait_for_end(in, 5000))

@@ -48,6 +48,7 @@ struct embedded_start {
 	bool read_only;
 	int stop_signal;   /* 0: SIGTERM */
 	struct strv hosts; /* names that lead to this machine in /etc/hosts */
+	bool detached;	   /* it outlives this process, until embedded_remove */
 	struct strv notes; /* lines for the instance's log, as from stderr */
 };
 void embedded_start_release(struct embedded_start *start); /* the lists */
@@ -65,6 +66,7 @@ struct embedded_instance {
 	char *workdir;
 	unsigned uid, gid;
 	bool read_only;
+	bool detached;	 /* it outlives its owner */
 	bool alive;	 /* the supervisor lives */
 	bool running;	 /* the program runs */
 	unsigned starts; /* how often it was started */
@@ -87,15 +89,24 @@ DEFINE_CLEANUP(struct embedded_layout, embedded_layout_free)
 /* Instances of a run, sorted by id; half-made ones are left out. */
 int embedded_list(const char *run_id, struct embedded_instances *instances, struct error *err);
 int embedded_load(const char *id, struct embedded_instance *instance, struct error *err); /* -ENOENT: it is gone */
+/* Tells the supervisor to end its program and itself, without waiting. */
+void embedded_stop(const struct embedded_instance *instance);
 bool embedded_owner_alive(const struct embedded_instance *instance);
 
-/* Waits for the supervisor's end (it was told by closing its control), at most `ms`, then kills it; removes the instance's folder. */
+/* Ends the program and its supervisor, kills them after `ms`; removes the instance's folder. */
 int embedded_remove(const struct embedded_instance *instance, unsigned ms, struct error *err);
 /* Removes what is left of half-made instances of a run, and the run's folder where it is empty. */
 void embedded_sweep_folder(const char *run_id);
 
 /* signal > 0: to the program. 0: ends it and starts it again, its files kept; returns once it runs. */
 int embedded_signal(const struct embedded_instance *instance, int signal, struct cancel *cancel, struct error *err);
+
+/* Ends the program, and keeps the instance: embedded_signal(…, 0, …) starts it again. */
+int embedded_pause(const struct embedded_instance *instance, struct cancel *cancel, struct error *err);
+
+/* Waits for the program's end: 1 and its exit code, or 0 where it still runs after `ms`. */
+int embedded_settle(const struct embedded_instance *instance, unsigned ms, int *exit_code, struct cancel *cancel,
+		    struct error *err);
 
 /* Runs another program inside; stdout and stderr go to *output. Its exit status. */
 int embedded_exec(const struct embedded_instance *instance, const char *const *argv, struct str *output,

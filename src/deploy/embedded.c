@@ -10,7 +10,7 @@
 #include "base/path.h"
 #include "client/embedded.h"
 
-enum { STOP_MS = 5000 };
+enum { STOP_MS = 5000, SETTLE_MS = 300, LAST_LINES = 5 };
 
 struct service { /* an image that runs */
 	char *image;
@@ -22,6 +22,7 @@ struct embedded_deployer {
 	struct deployer base;
 	const struct config *config;
 	char *run_id;
+	bool no_ports, detached;
 	pthread_mutex_t lock; /* of services; images may be deployed at the same time */
 	VEC(struct service) services;
 };
@@ -194,10 +195,12 @@ static int fill_start(struct embedded_deployer *e, const struct embedded_image *
 		return error_set(err, EINVAL, "%s has no command: neither CMD nor ENTRYPOINT, nor deploy.docker.run",
 				 start->image);
 	fill_env(start, image, run);
-	fill_ports(e->config, image, run, start, ports);
+	if (!e->no_ports)
+		fill_ports(e->config, image, run, start, ports);
 	start->workdir = image->workdir;
 	start->user = run && run->user ? run->user : image->user;
 	start->read_only = run && run->read_only;
+	start->detached = e->detached;
 	start->stop_signal = stop_signal(image->stop_signal);
 	if (start->user && geteuid() != 0)
 		strv_pushf(&start->notes,
@@ -215,6 +218,7 @@ static void release_service(struct service *s)
 	cleanup_close(&s->control);
 	embedded_instance_release(&s->instance);
 	free(s->image);
+	*s = (struct service){.control = -1};
 }
 
 /* Takes the image's running instance out of the list. */
@@ -233,16 +237,68 @@ static bool take_service(struct embedded_deployer *e, const char *image, struct 
 	return found;
 }
 
+static void put_service(struct embedded_deployer *e, struct service service)
+{
+	pthread_mutex_lock(&e->lock);
+	vec_push(&e->services, service);
+	pthread_mutex_unlock(&e->lock);
+}
+
 static int stop_service(struct service *s, struct error *err)
 {
-	cleanup_close(&s->control);
-	s->control = -1;
 	int r = embedded_remove(&s->instance, STOP_MS, err);
 	release_service(s);
 	return r;
 }
 
-/* The new root is there before the old program ends; then the old one, which has the ports, makes room. */
+static void keep_last_lines(void *data, int stream, const char *line, size_t len)
+{
+	struct strv *lines = data;
+	(void)stream, (void)len;
+	strv_push(lines, line);
+	if (lines->len > LAST_LINES) {
+		free(lines->items[0]);
+		memmove(lines->items, lines->items + 1, lines->len-- * sizeof(*lines->items));
+	}
+}
+
+/* The program's own last words. The caller frees. */
+static char *last_lines(const struct service *s)
+{
+	struct cancel *at_once = cancel_new();
+	struct strv lines = {0};
+	cancel_request(at_once);
+	embedded_logs(&s->instance, keep_last_lines, &lines, at_once, NULL);
+	cancel_unref(at_once);
+	char *text = strv_join(&lines, "\n");
+	strv_release(&lines);
+	return text;
+}
+
+/* What ends at once did not start. */
+static int settle(const struct embedded_deployer *e, const struct service *s, struct cancel *cancel, struct error *err)
+{
+	int code, r = 0;
+	if (!e->config->status_check_set || e->config->status_check)
+		r = embedded_settle(&s->instance, SETTLE_MS, &code, cancel, err);
+	if (r <= 0 || code == 0)
+		return r < 0 ? r : 0;
+	_cleanup_free_ char *words = last_lines(s);
+	return error_set(err, ECHILD, "%s ended at once (exit %d)%s%s", s->image, code, *words ? ":\n" : "", words);
+}
+
+static int start_service(struct embedded_deployer *e, const struct embedded_start *start,
+			 struct embedded_layout *layout, struct service *s, struct cancel *cancel, struct error *err)
+{
+	*s = (struct service){.image = xstrdup(start->image), .control = -1};
+	int r = embedded_run(start, layout, &s->instance, &s->control, err);
+	if (r < 0)
+		release_service(s);
+	return r < 0 ? r : settle(e, s, cancel, err);
+}
+
+/* The new root is there before the old program ends; then the old one, which has the ports, makes room. If the new one does not start, the
+ * old one serves again; where there is none, it stays: a change carried into it may be what it lacks. */
 static int replace(struct embedded_deployer *e, const struct embedded_start *start, struct cancel *cancel,
 		   struct error *err)
 {
@@ -250,20 +306,25 @@ static int replace(struct embedded_deployer *e, const struct embedded_start *sta
 	int r = embedded_lay_out(start, &layout, cancel, err);
 	if (r < 0)
 		return r;
-	struct service old, new = {.control = -1};
-	if (take_service(e, start->image, &old)) {
-		r = stop_service(&old, err);
-		if (r < 0)
-			return r;
-	}
-	r = embedded_run(start, layout, &new.instance, &new.control, err);
-	if (r < 0)
+	struct service old, new;
+	bool replaces = take_service(e, start->image, &old);
+	if (replaces && (r = embedded_pause(&old.instance, cancel, err)) < 0 && r != -ESRCH) {
+		put_service(e, old);
 		return r;
-	new.image = xstrdup(start->image);
-	pthread_mutex_lock(&e->lock);
-	vec_push(&e->services, new);
-	pthread_mutex_unlock(&e->lock);
-	return 0;
+	}
+	r = start_service(e, start, layout, &new, cancel, err);
+	if (r == 0 || (r == -ECHILD && !replaces)) {
+		put_service(e, new);
+		int stopped = replaces ? stop_service(&old, r == 0 ? err : NULL) : 0;
+		return r < 0 ? r : stopped;
+	}
+	if (new.image)
+		stop_service(&new, NULL);
+	if (replaces && embedded_signal(&old.instance, 0, NULL, NULL) == 0)
+		error_wrap(err, "the one before it serves again");
+	if (replaces)
+		put_service(e, old);
+	return r;
 }
 
 static int deploy(struct deployer *d, const struct deployed_image *image, struct published_ports *ports,
@@ -285,42 +346,38 @@ static int deploy(struct deployer *d, const struct deployed_image *image, struct
 	return r;
 }
 
-static int sweep(struct deployer *d, struct cancel *cancel, struct error *err)
+/* Of this run's instances, those that no other living skiff has. */
+static int remove_all(const char *run_id, struct error *err)
 {
-	(void)cancel;
-	struct embedded_deployer *e = self(d);
 	struct embedded_instances left = {0};
-	int r = embedded_list(e->run_id, &left, err);
+	int r = embedded_list(run_id, &left, err);
 	for (size_t i = 0; r == 0 && i < left.len; i++)
-		if (left.items[i].owner != getpid() && embedded_owner_alive(&left.items[i]))
+		if (!left.items[i].detached && left.items[i].owner != getpid() && embedded_owner_alive(&left.items[i]))
 			r = error_set(err, EBUSY, "another skiff (process %d) runs this project",
 				      (int)left.items[i].owner);
+	for (size_t i = 0; r == 0 && i < left.len; i++) /* all are told before the first is waited for */
+		embedded_stop(&left.items[i]);
 	for (size_t i = 0; r == 0 && i < left.len; i++)
 		r = embedded_remove(&left.items[i], STOP_MS, err);
 	if (r == 0)
-		embedded_sweep_folder(e->run_id);
+		embedded_sweep_folder(run_id);
 	embedded_instances_release(&left);
 	return r;
+}
+
+static int sweep(struct deployer *d, struct cancel *cancel, struct error *err)
+{
+	(void)cancel;
+	return remove_all(self(d)->run_id, err);
 }
 
 static int cleanup(struct deployer *d, struct error *err)
 {
 	struct embedded_deployer *e = self(d);
 	struct service s;
-	int r = 0;
-	/* All are told before the first is waited for. */
-	pthread_mutex_lock(&e->lock);
-	for
-		vec_each (each, &e->services) {
-			cleanup_close(&each->control);
-			each->control = -1;
-		}
-	pthread_mutex_unlock(&e->lock);
-	while (take_service(e, NULL, &s)) {
-		int stopped = stop_service(&s, r == 0 ? err : NULL);
-		r = r < 0 ? r : stopped;
-	}
-	embedded_sweep_folder(e->run_id);
+	int r = remove_all(e->run_id, err);
+	while (r == 0 && take_service(e, NULL, &s))
+		release_service(&s);
 	return r;
 }
 
@@ -351,6 +408,8 @@ int deployer_embedded_open(const struct deploy_options *options, struct deployer
 	e->base.ops = &embedded_ops;
 	e->config = options->config;
 	e->run_id = xstrdup(options->run_id);
+	e->no_ports = options->no_ports;
+	e->detached = options->detached;
 	pthread_mutex_init(&e->lock, NULL);
 	*deployer = &e->base;
 	return 0;

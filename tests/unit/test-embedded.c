@@ -51,6 +51,7 @@ static char *write_file(const char *directory, const char *name, const char *tex
 static void make_image(struct fixture *f, const char *script)
 {
 	struct error err = {0};
+	free(f->image);
 	f->image = path_join(f->directory, "image");
 	_cleanup_free_ char *bin = path_join(f->image, "root/bin");
 	ok(file_make_directories(bin, 0755, &err), &err);
@@ -263,8 +264,12 @@ static void count_exits(void *data)
 static void an_exit_is_told(void **state)
 {
 	struct fixture *f = *state;
-	make_image(f, "exit 7");
-	deploy(f);
+	make_image(f, "echo no luck; exit 7");
+	CLEANUP(error_clear) struct error err = {0};
+	int r = try_deploy(f, &err);
+	skip_where_forbidden(&err);
+	assert_int_equal(r, -ECHILD);
+	assert_string_equal(err.message, "app ended at once (exit 7):\nno luck");
 	struct {
 		struct fixture *f;
 		struct cancel *cancel;
@@ -424,6 +429,43 @@ static void a_new_one_takes_the_place_of_the_old(void **state)
 	f->runtime->ops->close(old);
 }
 
+static void the_old_one_serves_again_where_the_new_does_not_start(void **state)
+{
+	struct fixture *f = *state;
+	make_image(f, "PATH=/bin; " SERVE);
+	deploy(f);
+	struct session *s = open_session(f);
+	expect_inside(f, s, "echo kept > /srv/kept", "");
+	make_image(f, "exit 3");
+	CLEANUP(error_clear) struct error err = {0};
+	assert_int_equal(try_deploy(f, &err), -ECHILD);
+	assert_non_null(strstr(err.message, "the one before it serves again"));
+	await_log(f, "hello", 2);
+	expect_inside(f, s, "/bin/busybox cat /srv/kept", "kept\n");
+	f->runtime->ops->close(s);
+}
+
+static void what_is_detached_stays_until_it_is_removed(void **state)
+{
+	struct fixture *f = *state;
+	make_image(f, "PATH=/bin; " SERVE);
+	const struct deploy_options options = {.config = &f->config, .run_id = "test", .detached = true};
+	struct deployer *attached = f->deployer;
+	struct error err = {0};
+	ok(deployer_embedded_open(&options, &f->deployer, &err), &err);
+	deploy(f);
+	f->deployer->ops->free(f->deployer);
+	f->deployer = attached;
+	await_log(f, "hello", 1);
+	struct session *s = open_session(f);
+	expect_inside(f, s, "echo lives", "lives\n");
+	f->runtime->ops->close(s);
+	ok(f->deployer->ops->cleanup(f->deployer, &err), &err);
+	struct instances all = {0};
+	ok(f->runtime->ops->list(f->runtime, "test", &all, NULL, &err), &err);
+	assert_int_equal(all.len, 0);
+}
+
 static void volumes_and_a_read_only_root(void **state)
 {
 	struct fixture *f = *state;
@@ -524,6 +566,8 @@ int main(void)
 		EMBEDDED_TEST(files_links_and_directories_are_carried),
 		EMBEDDED_TEST(links_lead_nowhere_outside),
 		EMBEDDED_TEST(a_new_one_takes_the_place_of_the_old),
+		EMBEDDED_TEST(the_old_one_serves_again_where_the_new_does_not_start),
+		EMBEDDED_TEST(what_is_detached_stays_until_it_is_removed),
 		EMBEDDED_TEST(volumes_and_a_read_only_root),
 		EMBEDDED_TEST(what_is_missing_is_said),
 		EMBEDDED_TEST(nothing_outlives_its_skiff),
