@@ -129,6 +129,21 @@ static void decode_field(struct decoder *d, const struct field *field, const str
 	}
 }
 
+/* Once, however many documents and artifacts say it; what is turned off is no loss. */
+static void warn_of_later(struct decoder *d, const struct field *field, const struct yaml_pair *pair)
+{
+	bool on = true;
+	if (field->type == FIELD_BOOL && yaml_bool(pair->value, &on) && !on)
+		return;
+	_cleanup_free_ char *message = xasprintf("'%s' is not carried out by skiff yet%s%s", field->name,
+						 field->instead ? ": " : "", field->instead ? field->instead : "");
+	for
+		vec_each (item, &d->d->items)
+			if (strcmp(item->message, message) == 0)
+				return;
+	diagnostics_warning(d->d, pair->key->place, "%s", message);
+}
+
 void decode_section(struct decoder *d, const struct section *section, const struct yaml_node *node, void *target)
 {
 	if (section->place_at && node)
@@ -139,9 +154,7 @@ void decode_section(struct decoder *d, const struct section *section, const stru
 		if (!field || yaml_is_null(pair->value))
 			continue;
 		if (field->flags & FIELD_LATER)
-			diagnostics_warning(d->d, pair->key->place, "'%s' is not carried out by skiff yet%s%s",
-					    field->name, field->instead ? ": " : "",
-					    field->instead ? field->instead : "");
+			warn_of_later(d, field, pair);
 		decode_field(d, field, pair->value, target);
 	}
 	if (section->finish)

@@ -1,7 +1,7 @@
 /* YAML as a tree with places. Nodes belong to a pool and live as long as it does; trees share nodes (an alias IS the node it names), so
  * treat them as read-only and build changed ones with the functions below.
  *
- * Limits: SOURCE_MAX_BYTES of text, YAML_MAX_DEPTH levels, YAML_MAX_NODES values a document with all aliases and merge keys followed: a
+ * Limits: SOURCE_MAX_BYTES of text, YAML_MAX_DEPTH levels, YAML_MAX_DOCUMENTS, YAML_MAX_NODES values a document with all aliases and merge keys followed: a
  * walk over a tree that was read here is never long. */
 #ifndef FORMAT_YAML_H
 #define FORMAT_YAML_H

@@ -321,6 +321,28 @@ static void depth_is_bounded(void **state)
 	str_release(&text);
 }
 
+/* The C library's expressions crash, or don't end, on these. */
+static void patterns_are_bounded(void **state)
+{
+	(void)state;
+	struct str deep = {0};
+	for (int i = 0; i < 200000; i++)
+		str_add(&deep, "(a*)*");
+	const char *const patterns[] = {"((((a{1,200}){1,200}){1,200}){1,200}){1,200}", "(a*)*\\1", "a{5000}",
+					str_text(&deep)};
+	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
+		struct str text = {0}, report = {0};
+		str_addf(&text,
+			 "apiVersion: skaffold/v4beta14\nkind: Config\nprofiles:\n- name: p\n"
+			 "  activation: [{env: 'PATH=%s'}]\n",
+			 patterns[i]);
+		assert_int_equal(load_text(str_text(&text), text.len, &report), 0);
+		str_release(&text);
+		str_release(&report);
+	}
+	str_release(&deep);
+}
+
 static void huge_files_are_refused(void **state)
 {
 	(void)state;
@@ -358,6 +380,7 @@ int main(void)
 		cmocka_unit_test(hostile_bytes_are_refused),
 		cmocka_unit_test(alias_bombs_stay_small),
 		cmocka_unit_test(depth_is_bounded),
+		cmocka_unit_test(patterns_are_bounded),
 		cmocka_unit_test(huge_files_are_refused),
 		cmocka_unit_test(errors_are_bounded),
 	};
