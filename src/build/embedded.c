@@ -262,9 +262,10 @@ static int compare_kept(const void *a, const void *b)
 				      : (x->tv_nsec < y->tv_nsec) - (x->tv_nsec > y->tv_nsec);
 }
 
-/* Keeps the newest layouts, since going back to an earlier content is common; and clears what a killed build left. */
-static void prune(const char *images)
+/* Keeps the newest layouts, since going back to an earlier content is common, of the folder that holds this one. */
+static void prune(const char *newest)
 {
+	_cleanup_free_ char *images = path_dir(newest);
 	VEC(struct kept) kept = {0};
 	DIR *dir = opendir(images);
 	struct dirent *entry;
@@ -277,9 +278,9 @@ static void prune(const char *images)
 	}
 	if (dir)
 		closedir(dir);
-	if (kept.len)
+	if (kept.items)
 		qsort(kept.items, kept.len, sizeof(*kept.items), compare_kept);
-	for (size_t i = 0; kept.items && i < kept.len; i++) {
+	for (size_t i = 0; i < kept.len; i++) {
 		_cleanup_free_ char *path = path_join(images, kept.items[i].name);
 		if (i >= KEPT_LAYOUTS)
 			file_remove_tree(path, NULL);
@@ -338,7 +339,7 @@ static int lay_out(struct layout *l, char **folder, struct error *err)
 	r = make_layout(l, images, fresh, folder, err);
 	file_remove_tree(fresh, NULL);
 	if (r == 0)
-		prune(images);
+		prune(*folder);
 	return r;
 }
 

@@ -10,7 +10,7 @@
 #include "base/path.h"
 #include "client/embedded.h"
 
-enum { STOP_MS = 5000, SETTLE_MS = 300, LAST_LINES = 5 };
+enum { STOP_MS = 5000, SETTLE_MS = 100, LAST_LINES = 5 };
 
 struct service { /* an image that runs */
 	char *image;
