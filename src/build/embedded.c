@@ -262,7 +262,7 @@ static int compare_kept(const void *a, const void *b)
 				      : (x->tv_nsec < y->tv_nsec) - (x->tv_nsec > y->tv_nsec);
 }
 
-/* Keeps the newest layouts, since going back to an earlier content is common, of the folder that holds this one. */
+/* Keeps the newest few layouts of the folder that holds this one: going back to an earlier content is common. */
 static void prune(const char *newest)
 {
 	_cleanup_free_ char *images = path_dir(newest);
