@@ -28,7 +28,7 @@ VEC_TYPE(pair_list, struct pair);
 
 enum sync_mode { SYNC_NONE, SYNC_MANUAL, SYNC_INFER, SYNC_AUTO };
 
-struct sync_rule { /* manual, and `direct` of an auto mapping */
+struct sync_rule {	   /* manual, and `direct` of an auto mapping */
 	struct text src;   /* glob, relative to the context; checked */
 	struct text dest;  /* relative: joined to the image's WORKDIR */
 	struct text strip; /* value NULL or a textual prefix of src */
@@ -36,17 +36,17 @@ struct sync_rule { /* manual, and `direct` of an auto mapping */
 };
 
 struct hook {
-	bool container;      /* else on the host */
+	bool container;	     /* else on the host */
 	struct strv command; /* not empty */
-	struct strv os;      /* host only: runtime names such as "linux"; empty: everywhere */
-	char *dir;           /* host only; NULL: the working directory */
+	struct strv os;	     /* host only: runtime names such as "linux"; empty: everywhere */
+	char *dir;	     /* host only; NULL: the working directory */
 	struct place place;
 };
 
 VEC_TYPE(hook_list, struct hook);
 VEC_TYPE(sync_rule_list, struct sync_rule);
 
-struct sync_generator { /* `generated` of an auto mapping */
+struct sync_generator {	     /* `generated` of an auto mapping */
 	struct strv command; /* argv; a string in the file became {"sh","-c",string} */
 	struct text_list inputs;
 	struct sync_rule_list sync; /* src may be a directory: it stands for every file below it */
@@ -56,7 +56,7 @@ struct sync_generator { /* `generated` of an auto mapping */
 
 VEC_TYPE(sync_generator_list, struct sync_generator);
 
-struct sync_program { /* `map` and `tar` of an auto mapping */
+struct sync_program {	     /* `map` and `tar` of an auto mapping */
 	struct strv command; /* empty: not configured */
 	struct text_list inputs;
 	struct text_list rebuild;
@@ -67,7 +67,7 @@ struct sync_config {
 	enum sync_mode mode; /* defaults applied (facts/skaffold.md: `sync: {}`, buildpacks) */
 	struct place place;  /* of the key `manual`, `infer` or `auto`; of `sync` where none is written */
 	struct sync_rule_list manual;
-	struct text_list infer; /* globs */
+	struct text_list infer;	  /* globs */
 	struct text_list ignored; /* the rest: only with `auto` as a mapping */
 	struct text_list rebuild;
 	struct sync_rule_list direct;
@@ -78,25 +78,35 @@ struct sync_config {
 	struct hook_list after;
 };
 
-enum builder_kind { BUILDER_DOCKER, BUILDER_JIB, BUILDER_CUSTOM, BUILDER_KO, BUILDER_BUILDPACKS, BUILDER_BAZEL, BUILDER_KANIKO };
+enum builder_kind {
+	BUILDER_DOCKER,
+	BUILDER_JIB,
+	BUILDER_CUSTOM,
+	BUILDER_KO,
+	BUILDER_BUILDPACKS,
+	BUILDER_BAZEL,
+	BUILDER_KANIKO
+};
 
-struct docker_config { /* also custom's dependencies.dockerfile (path, build_args) */
-	struct text dockerfile; /* default "Dockerfile" */
-	char *target;           /* NULL: the last stage */
+struct docker_config {		     /* also custom's dependencies.dockerfile (path, build_args) */
+	struct text dockerfile;	     /* default "Dockerfile" */
+	char *target;		     /* NULL: the last stage */
 	struct pair_list build_args; /* values are templates */
 	char *network;
 	struct strv add_host, cache_from, cache_to, cli_flags;
 	bool pull_parent, no_cache, squash;
-	struct { char *id, *src, *env; } *secrets;
+	struct {
+		char *id, *src, *env;
+	} * secrets;
 	size_t secrets_len;
 	char *ssh;
 };
 
 struct custom_config {
 	struct text build_command; /* a template; sh -c */
-	bool has_dockerfile;       /* dependencies.dockerfile, in artifact.docker */
-	struct text command;       /* dependencies.command; value NULL: none */
-	struct text_list paths;    /* globs; default {"."} where neither of the other two is given */
+	bool has_dockerfile;	   /* dependencies.dockerfile, in artifact.docker */
+	struct text command;	   /* dependencies.command; value NULL: none */
+	struct text_list paths;	   /* globs; default {"."} where neither of the other two is given */
 	struct text_list ignore;
 };
 
@@ -120,7 +130,7 @@ struct buildpacks_config {
 
 struct artifact_dependency { /* requires */
 	char *image;
-	char *alias;    /* default: image */
+	char *alias;	 /* default: image */
 	size_t artifact; /* index in config.artifacts */
 	struct place place;
 };
@@ -129,7 +139,7 @@ enum restart_kind { RESTART_NONE, RESTART_CONTAINER, RESTART_SIGNAL };
 
 struct artifact {
 	struct text image; /* as written */
-	char *context;     /* absolute, normalised, links kept */
+	char *context;	   /* absolute, normalised, links kept */
 	struct place place;
 	enum builder_kind builder;
 	struct docker_config docker;
@@ -143,27 +153,28 @@ struct artifact {
 	struct strv platforms;
 	char *runtime_type;
 	enum restart_kind restart; /* skiff.yaml: restart: true, or signal: NAME, after each sync */
-	int signal;                /* with RESTART_SIGNAL */
+	int signal;		   /* with RESTART_SIGNAL */
 	bool required_by_others;
-	struct place config_file; /* the file that configures it (relative paths of hooks and so on start from its base_dir) */
-	char *base_dir;           /* absolute: the working directory; for a required configuration, its own file's directory */
+	struct place
+		config_file; /* the file that configures it (relative paths of hooks and so on start from its base_dir) */
+	char *base_dir; /* absolute: the working directory; for a required configuration, its own file's directory */
 };
 
 struct run_config { /* deploy.docker.run.IMAGE of skiff.yaml */
 	char *image;
 	struct pair_list env;
-	struct strv volumes;  /* "name:/path[:ro]" or "/host:/path[:ro]" */
-	struct strv command;  /* empty: the image's */
-	struct strv ports;    /* "host:container", "container", "ip:host:container" */
-	struct strv tmpfs;    /* "/path[:options]" */
-	char *user;           /* NULL: the image's */
+	struct strv volumes; /* "name:/path[:ro]" or "/host:/path[:ro]" */
+	struct strv command; /* empty: the image's */
+	struct strv ports;   /* "host:container", "container", "ip:host:container" */
+	struct strv tmpfs;   /* "/path[:options]" */
+	char *user;	     /* NULL: the image's */
 	bool read_only;
 	struct place place;
 };
 
 struct port_forward {
 	char *resource_type, *resource_name, *namespace_, *address; /* address default 127.0.0.1 */
-	unsigned port;    /* 0 where port_name is given */
+	unsigned port;						    /* 0 where port_name is given */
 	char *port_name;
 	unsigned local_port; /* 0: the same as port, or a free one where taken */
 	struct place place;
@@ -174,7 +185,7 @@ enum tag_policy { TAG_INPUT_DIGEST, TAG_GIT_COMMIT, TAG_SHA256, TAG_DATE_TIME, T
 
 struct tag_rule { /* tagPolicy, or a component of its customTemplate */
 	enum tag_policy policy;
-	char *name;     /* of a component: what the template calls it; else NULL */
+	char *name;	/* of a component: what the template calls it; else NULL */
 	char *template; /* envTemplate, customTemplate, or dateTime's format; NULL: none */
 	char *timezone;
 	char *git_variant, *git_prefix;
@@ -191,9 +202,9 @@ struct config {
 		bool use_buildkit, use_buildkit_set;
 		bool use_docker_cli, try_import_missing;
 	} local;
-	bool deploy_docker;           /* deploy.docker present, or nothing but docker can deploy this */
-	struct strv docker_images;    /* deploy.docker.images; where it isn't written and docker deploys: every artifact */
-	VEC(struct run_config) run;   /* skiff.yaml */
+	bool deploy_docker;	   /* deploy.docker present, or nothing but docker can deploy this */
+	struct strv docker_images; /* deploy.docker.images; where it isn't written and docker deploys: every artifact */
+	VEC(struct run_config) run; /* skiff.yaml */
 	VEC(struct port_forward) port_forward;
 	bool status_check, status_check_set;
 	unsigned status_check_deadline_s;
@@ -206,11 +217,12 @@ struct config {
 };
 
 struct config_options {
-	const char *file;       /* -f; NULL: skaffold.yaml in the working directory, else skaffold.yml, else skiff.yaml alone if it is complete */
-	struct strv profiles;   /* -p, in order; "-name" turns one off */
-	struct strv modules;    /* -m: only these metadata.name */
+	const char *
+		file; /* -f; NULL: skaffold.yaml in the working directory, else skaffold.yml, else skiff.yaml alone if it is complete */
+	struct strv profiles;	  /* -p, in order; "-name" turns one off */
+	struct strv modules;	  /* -m: only these metadata.name */
 	const char *kube_context; /* for profile activation; NULL: unknown */
-	const char *command;    /* "dev", "build", …: for profile activation */
+	const char *command;	  /* "dev", "build", …: for profile activation */
 	/* Checks a glob (sync/glob.h, which this folder may not use); NULL: globs are not checked. *offset: the byte of the mistake. */
 	int (*check_glob)(const char *pattern, size_t *offset, struct error *err);
 };
@@ -219,8 +231,8 @@ struct config_options {
  * each "file:line:column: error: …" with the line and a caret, ready to print. *config is untouched then. */
 int config_load(const struct config_options *options, struct config **config, struct str *report);
 /* The same for a text in memory, as if it were the file `name` (tests, fuzzers): no file is opened, so that `requires` is an error. */
-int config_load_text(const struct config_options *options, const char *name, const char *text, size_t len, struct config **config,
-		     struct str *report);
+int config_load_text(const struct config_options *options, const char *name, const char *text, size_t len,
+		     struct config **config, struct str *report);
 
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config, config_free)

@@ -12,7 +12,7 @@
 
 #define YAML_MAX_DEPTH 64
 #define YAML_MAX_NODES 200000
-#define YAML_MAX_OPEN 1000     /* brackets open at once, wherever they stand */
+#define YAML_MAX_OPEN 1000 /* brackets open at once, wherever they stand */
 #define YAML_MAX_DOCUMENTS 1000
 
 enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
