@@ -68,6 +68,35 @@ static void print_line(struct terminal *t, const char *image, const char *verb, 
 		paint(t, color), verb, paint(t, PLAIN), *took ? PATH_WIDTH : 0, what, *took ? "  " : "", took);
 }
 
+/* Length of the colour sequence (ESC [ digits and semicolons, m) that text begins with; 0: none. */
+static size_t color_sequence(const char *text)
+{
+	if (text[0] != '\033' || text[1] != '[')
+		return 0;
+	size_t digits = strspn(text + 2, "0123456789;");
+	return text[2 + digits] == 'm' ? digits + 3 : 0;
+}
+
+/* What a program wrote: tabs pass, its colours do on a terminal that has some; nothing else that could move, name or clear a terminal. */
+static char *output_line(const struct terminal *t, const char *text)
+{
+	struct str out = {0};
+	while (*text) {
+		size_t plain = strcspn(text, "\t\033"), color = color_sequence(text + plain);
+		_cleanup_free_ char *piece = xstrndup(text, plain), *shown = str_printable(piece);
+		str_add(&out, shown);
+		text += plain;
+		if (*text == '\t')
+			str_add_char(&out, *text++);
+		else if (color && t->options.color)
+			str_add_bytes(&out, text, color);
+		else if (*text && !color)
+			str_add(&out, "\\x1b"), text++;
+		text += color;
+	}
+	return str_steal(&out);
+}
+
 /* Lines of a builder or a container, indented below what they belong to. */
 static void print_block(struct terminal *t, const char *text)
 {
@@ -79,8 +108,8 @@ static void print_block(struct terminal *t, const char *text)
 	if (first > 0)
 		fprintf(t->options.out, "          … %zu lines before\n", first);
 	for (size_t i = first; i < lines.len; i++) {
-		_cleanup_free_ char *line = str_printable(lines.items[i]);
-		fprintf(t->options.out, "          %s\n", line);
+		_cleanup_free_ char *line = output_line(t, lines.items[i]);
+		fprintf(t->options.out, "          %s%s\n", line, paint(t, PLAIN));
 	}
 }
 
@@ -138,7 +167,7 @@ static void on_build(struct terminal *t, const json_t *fields)
 		print_block(t, text_of(fields, "output"));
 		bool running = json_is_true(json_object_get(fields, "running"));
 		fprintf(t->options.out, "          %s; the next change builds again\n",
-			running ? "The old version keeps running" : "Nothing of it runs yet");
+			running ? "The old version keeps running, without what changed" : "Nothing of it runs yet");
 	} else if (t->options.quiet) {
 		return;
 	} else if (strcmp(status, "started") == 0 && strcmp(text_of(fields, "reason"), "first build") == 0) {
@@ -180,7 +209,8 @@ static void on_instance(struct terminal *t, const json_t *fields)
 {
 	if (t->options.quiet || strcmp(text_of(fields, "status"), "exited") != 0)
 		return;
-	_cleanup_free_ char *what = xasprintf("%s ended with exit code %lld", text_of(fields, "instance"),
+	_cleanup_free_ char *name = printable(fields, "instance");
+	_cleanup_free_ char *what = xasprintf("%s ended with exit code %lld", name,
 					      (long long)json_integer_value(json_object_get(fields, "code")));
 	print_line(t, text_of(fields, "image"), "exited", YELLOW, what, -1);
 }
@@ -190,9 +220,8 @@ static void on_log(struct terminal *t, const json_t *fields)
 	static const char *const colors[] = {"\033[36m", "\033[35m", "\033[34m", "\033[33m", "\033[32m"};
 	const char *image = text_of(fields, "image");
 	const char *color = colors[hash64(image, strlen(image)) % ARRAY_LEN(colors)];
-	/* The container's own colours pass on a terminal; elsewhere only plain text does. */
-	_cleanup_free_ char *line = t->options.color ? xstrdup(text_of(fields, "line")) : printable(fields, "line");
-	fprintf(t->options.out, "%s[%s]%s %s%s\n", paint(t, color), image, paint(t, PLAIN), line, paint(t, PLAIN));
+	_cleanup_free_ char *line = output_line(t, text_of(fields, "line")), *shown = str_printable(image);
+	fprintf(t->options.out, "%s[%s]%s %s%s\n", paint(t, color), shown, paint(t, PLAIN), line, paint(t, PLAIN));
 }
 
 static void on_problem(struct terminal *t, const json_t *fields, const char *word, const char *color)
