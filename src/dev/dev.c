@@ -1,6 +1,7 @@
 #include "dev/dev.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,7 +36,8 @@ void dev_happened(struct dev *dev)
 static void wind_down(struct dev *dev)
 {
 	cancel_request(dev->cancel);
-	line_pipe_close(dev->lines);
+	if (dev->phase == DEV_STOPPING)
+		line_pipe_close(dev->lines);
 	for vec_each (lane, &dev->lanes)
 		for vec_each (instance, &(*lane)->instances)
 			if ((*instance)->logs)
@@ -79,6 +81,24 @@ static void say_quiet(struct dev *dev)
 	dev->said_idle = true;
 }
 
+/* A new image is there: it is deployed, or waits for the person's word. */
+static void step_built(struct lane *lane)
+{
+	struct dev *dev = lane->dev;
+	if (dev->options->auto_deploy || dev->forced || !lane->deployed_id) {
+		lane->announced_deploy = false;
+		lane_deploy(lane);
+		lane_step(lane);
+		return;
+	}
+	if (!lane->announced_deploy) {
+		_cleanup_free_ char *message = xasprintf("%s is built: automatic deployments are off; press Enter to deploy",
+							 lane->artifact->image.value);
+		tell_warning(dev, message);
+	}
+	lane->announced_deploy = true;
+}
+
 void dev_step_all(struct dev *dev)
 {
 	if (dev->phase == DEV_STOPPING || dev->reload)
@@ -88,14 +108,9 @@ void dev_step_all(struct dev *dev)
 	if (dev->phase == DEV_STARTING && everything_built(dev))
 		dev->phase = DEV_RUNNING;
 	if (dev->phase == DEV_RUNNING) {
-		for vec_each (each, &dev->lanes) {
-			struct lane *lane = *each;
-			bool allowed = dev->options->auto_deploy || dev->forced || !lane->deployed_id;
-			if (lane->state != LANE_BUILT || !allowed)
-				continue;
-			lane_deploy(lane);
-			lane_step(lane);
-		}
+		for vec_each (lane, &dev->lanes)
+			if ((*lane)->state == LANE_BUILT)
+				step_built(*lane);
 	}
 	say_quiet(dev);
 }
@@ -117,6 +132,11 @@ static void configuration_changed(struct dev *dev)
 	}
 	if (str_equal(str_text(&text), dev->config_text))
 		return;
+	str_release(&report);
+	config_free(steal(&dev->next_config));
+	if (config_load(dev->options->config, &dev->next_config, &report) < 0)
+		return; /* changed once more: that is told by an event of its own */
+	replace_string(&dev->config_text, str_text(&text));
 	dev->reload = true;
 	tell_warning(dev, "the configuration changed: starting anew with it");
 	wind_down(dev);
@@ -200,8 +220,10 @@ void dev_watch_anew(struct dev *dev)
 static void on_signal(void *data, int signal)
 {
 	struct dev *dev = data;
+	if (dev->phase == DEV_STOPPING && signal == SIGINT)
+		_exit(130); /* a person asks twice: at once; the next start removes what is left */
 	if (dev->phase == DEV_STOPPING)
-		_exit(130); /* asked twice: at once; the next start removes what is left */
+		return; /* a terminal that closes tells it twice, once through the shell */
 	dev->signal = signal;
 	dev->phase = DEV_STOPPING;
 	wind_down(dev);
@@ -211,7 +233,9 @@ static void on_key(void *data)
 {
 	struct dev *dev = data;
 	char keys[256];
-	ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
+	ssize_t n = read(dev->terminal, keys, sizeof(keys));
+	if (n < 0 && errno == EAGAIN)
+		return;
 	if (n <= 0) {
 		fd_watch_free(steal(&dev->keys));
 		return;
@@ -228,7 +252,9 @@ static void listen(struct dev *dev)
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		vec_push(&dev->signals, signal_watch_new(dev->loop, signals[i], on_signal, dev));
 	if (isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp())
-		dev->keys = fd_watch_new(dev->loop, STDIN_FILENO, on_key, dev);
+		dev->terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	if (dev->terminal >= 0)
+		dev->keys = fd_watch_new(dev->loop, dev->terminal, on_key, dev);
 }
 
 /* Images that are deployed as they are, without an artifact of this project. */
@@ -291,13 +317,9 @@ static int open_deployer(struct dev *dev, struct error *err)
 static int start_round(struct dev *dev, struct error *err)
 {
 	dev->cancel = cancel_new();
-	dev->lines = line_pipe_new(dev->loop, dev->bus);
 	dev->phase = DEV_STARTING;
 	dev->settled = true;
 	dev->reload = dev->ready = dev->said_idle = false;
-	CLEANUP(str_release) struct str text = {0}, report = {0};
-	if (config_print(dev->options->config, &text, &report) == 0)
-		replace_string(&dev->config_text, str_text(&text));
 	int r = open_deployer(dev, err);
 	if (r < 0)
 		return r;
@@ -317,6 +339,7 @@ static int start_round(struct dev *dev, struct error *err)
 	for (size_t i = 0; i < dev->config->warnings.len; i++)
 		tell_warning(dev, dev->config->warnings.items[i]);
 	instances_follow(dev);
+	configuration_changed(dev); /* between its loading and the beginning of watching */
 	if (dev->config->docker_images.len > 0)
 		deploy_extras(dev);
 	dev_step_all(dev);
@@ -330,17 +353,13 @@ static void end_round(struct dev *dev)
 		lane_free(*lane);
 	vec_release(&dev->lanes);
 	published_ports_release(&dev->ports);
-	line_pipe_free(steal(&dev->lines));
 	cancel_unref(steal(&dev->cancel));
 }
 
 /* With containers of images that the new configuration no longer has, all are removed: the rest starts again from its cached images. */
 static int load_again(struct dev *dev, struct error *err)
 {
-	struct config *config = NULL;
-	CLEANUP(str_release) struct str report = {0};
-	if (config_load(dev->options->config, &config, &report) < 0)
-		return error_set(err, EINVAL, "%s", str_text(&report)); /* changed once more since it was checked */
+	struct config *config = steal(&dev->next_config);
 	bool lost = false;
 	for vec_each (artifact, &dev->config->artifacts)
 		lost = lost || !config_artifact(config, (*artifact)->image.value);
@@ -404,7 +423,10 @@ void dev_close_runtime(struct dev_runtime *rt)
 static int dev_open(struct dev *dev, struct error *err)
 {
 	_cleanup_free_ char *fallback = NULL;
+	CLEANUP(str_release) struct str text = {0}, report = {0};
 	struct dev_runtime rt = {0};
+	if (config_print(dev->options->config, &text, &report) == 0)
+		dev->config_text = xstrdup(str_text(&text));
 	int r = dev_open_runtime(dev->options->runtime, dev->config, &rt, &fallback, err);
 	dev->runtime = rt.runtime;
 	dev->docker = rt.docker;
@@ -430,29 +452,34 @@ static void dev_close(struct dev *dev)
 		signal_watch_free(*watch);
 	vec_release(&dev->signals);
 	fd_watch_free(dev->keys);
+	cleanup_close(&dev->terminal);
 	if (dev->deployer)
 		dev->deployer->ops->free(dev->deployer);
 	struct dev_runtime rt = {dev->runtime, dev->docker, dev->run_id, dev->embedded};
 	dev_close_runtime(&rt);
 	config_free(dev->config);
+	config_free(dev->next_config);
 	free(dev->config_text);
 	loop_free(dev->loop);
+	line_pipe_free(dev->lines); /* after what was posted for it */
 }
 
-int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *signal, struct error *err)
+int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by, struct error *err)
 {
-	struct dev dev = {.options = options, .bus = bus, .config = config, .loop = loop_new()};
+	struct dev dev = {.options = options, .bus = bus, .config = config, .loop = loop_new(), .terminal = -1};
+	dev.lines = line_pipe_new(dev.loop, bus);
 	int r = dev_open(&dev, err);
 	if (r == 0) {
 		listen(&dev);
 		r = run_rounds(&dev, err);
+		signal(SIGINT, SIG_DFL); /* cleaning up asks an engine that may not answer */
 		if (options->cleanup && dev.deployer) {
 			CLEANUP(error_clear) struct error cleanup_error = {0};
 			if (dev.deployer->ops->cleanup(dev.deployer, &cleanup_error) < 0)
 				tell_warning(&dev, cleanup_error.message);
 		}
 	}
-	*signal = dev.signal;
+	*ended_by = dev.signal;
 	dev_close(&dev);
 	return r;
 }

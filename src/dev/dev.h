@@ -20,8 +20,8 @@ struct dev_options {
 };
 
 /* Runs until SIGINT, SIGTERM or SIGHUP. `config` is the configuration as loaded (taken over). Returns 0 after an ordinary end by a
- * signal (*signal says which), or a negative errno where it could not start. */
-int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *signal, struct error *err);
+ * signal (*ended_by says which), or a negative errno where it could not start. */
+int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by, struct error *err);
 
 /* What `run` and `delete` share with the loop: the runtime that is there, the engine behind it, and the run's name. Blocking. */
 struct runtime;

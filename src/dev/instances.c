@@ -99,11 +99,18 @@ static void open_done(void *data)
 	struct lane *lane = instance->lane;
 	struct dev *dev = lane->dev;
 	instance->busy = false;
-	if (job->r < 0 && job->r != -ENOENT && !instance->gone && !cancel_requested(dev->cancel)) {
+	bool failed = job->r < 0 && job->r != -ENOENT && !instance->gone && !cancel_requested(dev->cancel);
+	if (failed && !lane_retry_later(lane)) {
 		_cleanup_free_ char *message = error_format(&job->err);
+		instance->stuck = true; /* until it is open, and carried to */
 		lane_set_error(lane, "session", message);
 	}
 	instance->session = job->session;
+	if (job->r == 0 && instance->stuck) {
+		instance->stuck = false;
+		if (lane->owned.len == 0 && !lane->build_failed)
+			lane_set_error(lane, NULL, NULL);
+	}
 	instance->behind = instance->behind || lane->owned.len > 0;
 	error_clear(&job->err);
 	free(job);
@@ -168,6 +175,7 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		if (was_running == found->running)
 			return;
 		tell_instance(instance, found->running ? "running" : "exited");
+		instance->stuck = false; /* what failed may go now */
 		if (found->running)
 			start_logs(instance);
 		return;
@@ -222,6 +230,16 @@ static void take_list(struct dev *dev, const struct instances *found)
 	}
 }
 
+/* The engine does not answer. It is asked again once it is back (follow); what an instance lacks until then is an error that stands. */
+static void list_failed(struct dev *dev, const struct error *err)
+{
+	tell_warning(dev, err->message);
+	for vec_each (lane, &dev->lanes)
+		for vec_each (instance, &(*lane)->instances)
+			if ((*instance)->behind && !(*instance)->session)
+				lane_set_error(*lane, "session", err->message);
+}
+
 static void list_done(void *data)
 {
 	struct list_job *job = data;
@@ -229,7 +247,7 @@ static void list_done(void *data)
 	dev->listing = false;
 	if (dev->phase != DEV_STOPPING && !dev->reload && !dev->list_again) { /* asked again meanwhile: this list may be old */
 		if (job->r < 0)
-			tell_warning(dev, job->err.message);
+			list_failed(dev, &job->err);
 		else
 			take_list(dev, &job->found);
 	}

@@ -32,6 +32,8 @@ struct build_job {
 	struct build_request request;
 	struct build_result result;
 	struct sync_source *source; /* as the Dockerfile is when the build begins */
+	bool look_anew;             /* other folders may count from now on */
+	struct sync_source *watched; /* then: the same for the loop thread, which watches by it before the builder reads anything */
 	int r;
 	struct error err;
 };
@@ -43,15 +45,25 @@ static void build_line(void *data, int stream, const char *line, size_t len)
 }
 
 struct beginning {
-	struct lane *lane;
+	struct build_job *job;
 	sem_t noted;
 };
 
 static void note_beginning(void *data)
 {
 	struct beginning *beginning = data;
-	struct lane *lane = beginning->lane;
+	struct build_job *job = beginning->job;
+	struct lane *lane = job->lane;
 	watch_look(lane->dev->watch); /* what happened until now is told now */
+	if (job->watched) { /* also where the build fails: what it lacks may be made where nobody looked before */
+		sync_source_free(lane->source);
+		lane->source = steal(&job->watched);
+		lane->definitions_changed = false;
+		dev_watch_anew(lane->dev);
+	}
+	for vec_each (change, &lane->pending)
+		if (change->kind == CHANGE_ADDED)
+			change->kind = CHANGE_MODIFIED; /* the image gets it: that it is deleted again is then not nothing */
 	change_set_append(&lane->before_build, &lane->pending);
 	sem_post(&beginning->noted);
 }
@@ -60,7 +72,7 @@ static void note_beginning(void *data)
 static void build_begins(void *data)
 {
 	struct build_job *job = data;
-	struct beginning beginning = {.lane = job->lane};
+	struct beginning beginning = {.job = job};
 	sem_init(&beginning.noted, 0, 0);
 	loop_post(job->lane->dev->loop, note_beginning, NULL, &beginning);
 	while (sem_wait(&beginning.noted) < 0 && errno == EINTR)
@@ -72,16 +84,21 @@ static void build_work(void *data)
 {
 	struct build_job *job = data;
 	const struct dev *dev = job->lane->dev;
-	job->r = sync_source_new(dev->config, job->request.artifact, base_image_lookup, job->request.docker, &job->source, &job->err);
+	const struct artifact *artifact = job->request.artifact;
+	job->r = sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &job->source, &job->err);
+	if (job->r == 0)
+		job->r = build_list_dependencies(artifact, job->source, dev->cancel, &job->err);
 	if (job->r < 0)
 		return;
+	if (job->look_anew)
+		(void)sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &job->watched, NULL);
 	job->request.source = job->source;
 	job->r = build_artifact(&job->request, &job->result, &job->err);
-	if (job->r < 0 || job->result.cached)
+	if (job->r < 0 || job->result.cached || sync_source_listing_command(job->source))
 		return;
 	/* Only now the base images are surely at hand: their WORKDIR, ENV and ONBUILD. */
 	struct sync_source *better = NULL;
-	if (sync_source_new(dev->config, job->request.artifact, base_image_lookup, job->request.docker, &better, NULL) == 0) {
+	if (sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &better, NULL) == 0) {
 		sync_source_free(job->source);
 		job->source = better;
 	}
@@ -159,6 +176,7 @@ static void build_done(void *data)
 		build_succeeded(lane, job);
 	build_result_release(&job->result);
 	sync_source_free(job->source);
+	sync_source_free(job->watched);
 	for vec_each (pair, &job->request.required) {
 		free(pair->name);
 		free(pair->value);
@@ -166,9 +184,6 @@ static void build_done(void *data)
 	vec_release(&job->request.required);
 	error_clear(&job->err);
 	free(job);
-	if (lane->definitions_changed && lane->source && dev->phase != DEV_STOPPING)
-		dev_watch_anew(dev);
-	lane->definitions_changed = false;
 	dev_step_all(dev);
 	dev_job_done(dev);
 }
@@ -178,6 +193,7 @@ void lane_build(struct lane *lane)
 	struct dev *dev = lane->dev;
 	struct build_job *job = xcalloc(1, sizeof(*job));
 	job->lane = lane;
+	job->look_anew = lane->definitions_changed;
 	change_set_release(&lane->pending); /* the build reads the tree, and what changes from here on comes again */
 	lane->first_event_ns = 0;
 	lane->announced_wait = false;

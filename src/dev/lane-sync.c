@@ -14,8 +14,6 @@
 #include "base/path.h"
 #include "dev/lane.h"
 
-enum { RETRY_FIRST_MS = 200, RETRIES_MAX = 6 };
-
 struct candidate {
 	struct carry_item item;
 	unsigned host_mode;
@@ -79,20 +77,38 @@ static enum carry_kind kind_of_mode(unsigned mode)
 	return S_ISLNK(mode) ? CARRY_SYMLINK : S_ISDIR(mode) ? CARRY_DIRECTORY : CARRY_FILE;
 }
 
+/* When last something above the destination was no directory: what it held before that is gone. 0: never. */
+static uint64_t replaced_above(const struct lane *lane, const char *dest)
+{
+	uint64_t last = 0;
+	_cleanup_free_ char *above = path_dir(dest);
+	while (!str_equal(above, "/")) {
+		const struct owned *owned = map_get(&lane->owned, above);
+		if (owned && owned->replaced > last)
+			last = owned->replaced;
+		char *next = path_dir(above);
+		free(above);
+		above = next;
+	}
+	return last;
+}
+
 /* What the destination holds, as far as is known: what was carried there, else what the image's build read. */
 static void look_up_known(const struct lane *lane, struct candidate *c)
 {
 	const struct owned *owned = map_get(&lane->owned, c->item.dest);
+	uint64_t replaced = replaced_above(lane, c->item.dest);
 	if (owned) {
-		c->known = owned->kind != CARRY_DELETE && owned->mode == c->item.mode;
+		c->known = !owned->unsure && owned->number > replaced && owned->kind != CARRY_DELETE && owned->mode == c->item.mode;
 		c->known_kind = owned->kind;
 		c->known_mode = owned->host_mode;
 		c->known_hash = owned->hash;
 		return;
 	}
 	const char *rel = path_below(c->item.src, lane->artifact->context);
-	const struct input *input = rel ? inputs_find(&lane->baseline, rel) : NULL;
-	if (!input || map_has(&lane->dirty, c->item.src) || !lane_image_holds(lane, c->item.src, c->item.dest))
+	bool deployed = str_equal(lane->image_id, lane->deployed_id); /* else the baseline is another image's */
+	const struct input *input = rel && deployed ? inputs_find(&lane->baseline, rel) : NULL;
+	if (!input || replaced > 0 || map_has(&lane->dirty, c->item.src) || !lane_image_holds(lane, c->item.src, c->item.dest))
 		return;
 	c->known = true;
 	c->known_kind = kind_of_mode(input->mode);
@@ -193,12 +209,16 @@ static void carry_add(struct carry *carry, enum carry_kind kind, const char *src
 /* The journal's line of one destination, written before it is sent. */
 static void own(struct lane *lane, const struct candidate *c)
 {
+	const struct owned *old = map_get(&lane->owned, c->item.dest);
 	struct owned *owned = xcalloc(1, sizeof(*owned));
+	uint64_t number = ++lane->carried;
 	*owned = (struct owned){.kind = c->item.kind,
 				.src = xstrdup_or_null(c->item.src),
 				.mode = c->item.mode,
 				.hash = c->hash,
-				.host_mode = c->host_mode};
+				.host_mode = c->host_mode,
+				.number = number,
+				.replaced = c->item.kind != CARRY_DIRECTORY ? number : old ? old->replaced : 0};
 	owned_free(map_set(&lane->owned, c->item.dest, owned));
 }
 
@@ -278,12 +298,15 @@ static void after_hooks_work(void *data)
 static void batch_end(struct batch *batch)
 {
 	struct lane *lane = batch->lane;
-	if (batch->r < 0) {
+	if (batch->r < 0 && !cancel_requested(lane->dev->cancel)) {
 		_cleanup_free_ char *message = error_format(&batch->err);
-		lane_set_error(lane, "sync", message);
+		lane_set_error(lane, NULL, NULL); /* each change runs it: each failure is told */
+		lane_set_error(lane, "hook", message);
 	}
 	lane->state = LANE_IDLE;
 	batch_unref(batch);
+	if (lane->instances.len == 0) /* went away meanwhile: seen, but not acted upon */
+		instances_refresh(lane->dev);
 	dev_step_all(lane->dev);
 }
 
@@ -295,18 +318,21 @@ static void after_hooks_done(void *data)
 	dev_job_done(dev);
 }
 
-/* True where each item that failed is one that the image's build writes too. */
+/* True where each item that failed is one that the image's build writes too. Only a change asks for a rebuild: what fails again when
+ * the new container catches up would fail for ever. */
 static bool rebuild_helps(const struct lane *lane, const struct apply_job *job)
 {
+	bool failed = false;
 	for (size_t i = 0; i < job->report.len; i++) {
 		const struct carry_item *item = &job->carry->items[i];
 		const struct carry_result *result = &job->report.results[i];
 		if (result->code == 0)
 			continue;
-		if (result->code == ENOSPC || (item->src && !lane_image_holds(lane, item->src, item->dest)))
+		failed = true;
+		if (result->outside || result->code == ENOSPC || (item->src && !lane_image_holds(lane, item->src, item->dest)))
 			return false;
 	}
-	return true;
+	return failed && job->batch->candidates.len > 0;
 }
 
 static const char *first_failure(const struct apply_job *job)
@@ -315,6 +341,19 @@ static const char *first_failure(const struct apply_job *job)
 		if (job->report.results[i].code)
 			return job->report.results[i].message;
 	return NULL;
+}
+
+/* Between looking at a source and carrying it, it may have become another: then nobody knows what the destination holds. */
+static void note_carried(struct lane *lane, const struct apply_job *job)
+{
+	for (size_t i = 0; i < job->report.len; i++) {
+		const struct carry_item *item = &job->carry->items[i];
+		const struct carry_result *result = &job->report.results[i];
+		struct owned *owned = map_get(&lane->owned, item->dest);
+		bool content = item->kind == CARRY_FILE || item->kind == CARRY_SYMLINK;
+		if (owned && (result->skipped || result->code || (content && !hash_equal(result->hash, owned->hash))))
+			owned->unsure = true;
+	}
 }
 
 static void apply_failed(struct lane *lane, struct apply_job *job)
@@ -326,17 +365,23 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 		return;
 	tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->timing, message);
 	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
-	if (broken && lane->retries < RETRIES_MAX) {
+	if (broken && lane_retry_later(lane)) {
 		lane->dev->runtime->ops->close(steal(&job->instance->session));
-		timer_start(lane->retry, (uint64_t)RETRY_FIRST_MS << lane->retries++);
-		return;
-	}
-	if (!broken && !job->hook_failed && rebuild_helps(lane, job)) {
-		lane_want_build(lane, message);
 		return;
 	}
 	job->instance->stuck = true;
-	lane_set_error(lane, "sync", message);
+	if (!job->hook_failed && rebuild_helps(lane, job))
+		lane_want_build(lane, message);
+	else
+		lane_set_error(lane, "sync", message);
+}
+
+static bool any_stuck(const struct lane *lane)
+{
+	for vec_each (instance, &lane->instances)
+		if ((*instance)->stuck)
+			return true;
+	return false;
 }
 
 static void apply_done(void *data)
@@ -348,12 +393,13 @@ static void apply_done(void *data)
 	struct dev *dev = lane->dev;
 	instance->busy = false;
 	batch->timing.transfer_us = job->report.transfer_us;
+	note_carried(lane, job);
 	if (job->r < 0) {
 		apply_failed(lane, job);
 	} else {
 		instance->behind = instance->stuck = false;
 		lane->retries = 0;
-		if (!lane->build_failed)
+		if (!lane->build_failed && !any_stuck(lane))
 			lane_set_error(lane, NULL, NULL);
 		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->timing, NULL);
 	}
@@ -435,15 +481,6 @@ static void prepare_done(void *data)
 	dev_job_done(dev);
 }
 
-/* A file that became a folder (or the reverse) is both deleted and written: writing replaces it, the delete must not follow. */
-static bool is_written(const struct batch *batch, const char *dest)
-{
-	for vec_each (c, &batch->candidates)
-		if (c->item.kind != CARRY_DELETE && (path_below(c->item.dest, dest) || path_below(dest, c->item.dest)))
-			return true;
-	return false;
-}
-
 static struct batch *batch_new(struct lane *lane)
 {
 	struct batch *batch = xcalloc(1, sizeof(*batch));
@@ -467,9 +504,8 @@ void lane_sync(struct lane *lane, struct decision *decision)
 		}
 	}
 	for (size_t i = 0; i < decision->deletes.len; i++)
-		if (!is_written(batch, decision->deletes.items[i]))
-			vec_push(&batch->candidates,
-				 (struct candidate){.item = {.kind = CARRY_DELETE, .dest = xstrdup(decision->deletes.items[i])}});
+		vec_push(&batch->candidates,
+			 (struct candidate){.item = {.kind = CARRY_DELETE, .dest = xstrdup(decision->deletes.items[i])}});
 	lane->state = LANE_SYNCING;
 	dev_job(lane->dev, prepare_work, prepare_done, batch);
 }

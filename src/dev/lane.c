@@ -12,6 +12,16 @@ static void retry_now(void *data)
 	lane_step(lane);
 }
 
+enum { RETRY_FIRST_MS = 200, RETRIES_MAX = 6 };
+
+bool lane_retry_later(struct lane *lane)
+{
+	if (lane->retries == RETRIES_MAX)
+		return false;
+	timer_start(lane->retry, (uint64_t)RETRY_FIRST_MS << lane->retries++);
+	return true;
+}
+
 struct lane *lane_new(struct dev *dev, size_t index)
 {
 	struct lane *lane = xcalloc(1, sizeof(*lane));
@@ -100,8 +110,9 @@ void lane_want_build(struct lane *lane, const char *reason)
 
 bool lane_is_quiet(const struct lane *lane)
 {
-	return lane->state == LANE_IDLE && !(lane->wants_build && lane_may_build(lane)) &&
-	       (lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry);
+	bool waits_to_deploy = lane->state == LANE_BUILT && lane->announced_deploy;
+	return waits_to_deploy || (lane->state == LANE_IDLE && !(lane->wants_build && lane_may_build(lane)) &&
+	       (lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry));
 }
 
 static void drop_pending(struct lane *lane)
@@ -152,7 +163,7 @@ static void step_rebuild(struct lane *lane, const struct decision *d)
 	}
 	tell_decision(lane, d);
 	lane_want_build(lane, d->reason);
-	lane->definitions_changed = has_build_definition(lane);
+	lane->definitions_changed |= has_build_definition(lane);
 	lane_step(lane);
 }
 

@@ -29,6 +29,9 @@ struct owned {
 	int mode;
 	struct hash hash; /* of what was last prepared for it */
 	unsigned host_mode;
+	uint64_t number;   /* counts what was carried: which of two came later */
+	uint64_t replaced; /* the number with which it was last no directory; 0: it always was one */
+	bool unsure; /* a destination may hold something else: the source changed, went, or could not be written meanwhile */
 };
 
 struct lane_instance {
@@ -51,7 +54,7 @@ struct lane {
 	bool wants_build;
 	bool force_build;
 	bool build_failed;   /* the last build or deployment failed; the old version keeps running */
-	bool definitions_changed; /* the watcher has to look at the tree anew after this build */
+	bool definitions_changed; /* the next build begins with looking at the tree anew */
 	char *build_reason;  /* why it is (re)built, for a person */
 	uint64_t build_started_ns;
 	struct change_set pending;
@@ -60,7 +63,9 @@ struct lane {
 	uint64_t sync_first_event_ns; /* of the batch that is carried */
 	uint64_t planned_ns;	      /* when its planning began */
 	bool announced_wait;
+	bool announced_deploy; /* a new image waits for the person's word */
 	char *error;         /* the standing error; NULL: none */
+	uint64_t carried;    /* the last number given to one of owned */
 	struct map owned;    /* destination → struct owned */
 	struct inputs baseline;
 	struct map dirty;    /* paths (keys) that changed while the image was built: the baseline does not hold for them */
@@ -99,9 +104,11 @@ struct dev {
 	bool ready;
 	int signal;
 	VEC(struct signal_watch *) signals;
+	int terminal; /* opened anew, since it becomes non-blocking; -1: none */
 	struct fd_watch *keys;
 	struct line_pipe *lines;
 	struct published_ports ports;
+	struct config *next_config; /* of the next round */
 	char *config_text;    /* the effective configuration, to see whether a changed file changed it */
 };
 
@@ -120,9 +127,11 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 void lane_step(struct lane *lane);
 bool lane_is_quiet(const struct lane *lane);
 bool lane_deploys(const struct lane *lane); /* false for an image that others only build upon */
-/* A standing error, told once; NULL clears. about: "build", "deploy", "sync", "session". */
+/* A standing error, told once; NULL clears. about: "build", "deploy", "sync", "hook", "session". */
 void lane_set_error(struct lane *lane, const char *about, const char *message);
 void lane_want_build(struct lane *lane, const char *reason);
+/* Lists, opens and catches up again after a while, longer each time. False: that was tried often enough. */
+bool lane_retry_later(struct lane *lane);
 
 /* lane-build.c */
 void lane_build(struct lane *lane);

@@ -68,6 +68,7 @@ void docker_explain(const struct session *session, const char *dest, const struc
 		       : xstrdup("");
 	free(result->message);
 	result->code = code;
+	result->outside = mount_of(session, dest) != NULL;
 	result->message = xasprintf("can't carry %s%s into %s, which runs as %s: %s; %s", dest, owner, session->name,
 				    *session->user ? session->user : "root", words, help ? help : helps[i].help);
 }

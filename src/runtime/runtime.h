@@ -27,6 +27,7 @@ void carry_release(struct carry *carry);
 struct carry_result {	  /* per item, the same index */
 	int code;	  /* 0, or a positive errno: EACCES, EROFS, ENOSPC, ENOTDIR, … */
 	bool skipped;	  /* the source was gone */
+	bool outside;	  /* with a code: in a mount, where no rebuild of the image changes anything */
 	struct hash hash; /* of what was carried (file content, link target) */
 	char *message; /* for a person, where code is set: names the path, its owner, the container's user, and a way out */
 };
