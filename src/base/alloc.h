@@ -53,11 +53,11 @@ void cleanup_close(const int *fd); /* closes *fd if it is >= 0; keeps errno */
 #define _cleanup_close_ CLEANUP(cleanup_close)
 
 /* Defines a cleanup function for `type *` variables that calls free_fn where the variable is not NULL. */
-#define DEFINE_CLEANUP(type, free_fn)                                                                                  \
-	static inline void free_fn##_cleanup(type **p)                                                                 \
-	{                                                                                                              \
-		if (*p)                                                                                                \
-			free_fn(*p);                                                                                   \
+#define DEFINE_CLEANUP(type, free_fn)                  \
+	static inline void free_fn##_cleanup(type **p) \
+	{                                              \
+		if (*p)                                \
+			free_fn(*p);                   \
 	}
 
 #endif

@@ -12,7 +12,7 @@ enum change_kind { CHANGE_ADDED, CHANGE_MODIFIED, CHANGE_DELETED };
 struct change {
 	enum change_kind kind;
 	bool directory; /* the path is (was) a directory itself; its contents have changes of their own */
-	char *path;     /* owned by the set; absolute, normalised, links not resolved; any bytes but NUL */
+	char *path;	/* owned by the set; absolute, normalised, links not resolved; any bytes but NUL */
 };
 
 /* At most one change a path. Sorted by path (bytes) after change_set_sort. Zero-initialised is empty. */

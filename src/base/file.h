@@ -22,7 +22,7 @@ int file_make_directories(const char *path, mode_t mode, struct error *err);
 /* Removes a file, or a directory with all below it; does not follow links, does not cross into them. Nothing there is success. */
 int file_remove_tree(const char *path, struct error *err);
 
-bool file_exists(const char *path);      /* lstat succeeds */
+bool file_exists(const char *path);	  /* lstat succeeds */
 bool file_is_directory(const char *path); /* follows links */
 
 /* $XDG_STATE_HOME/skiff, or ~/.local/state/skiff; made (0700) if missing. The caller frees *dir. */

@@ -35,7 +35,7 @@ void hasher_add(struct hasher *h, const void *bytes, size_t len);
 void hasher_add_string(struct hasher *h, const char *s); /* NULL differs from "" */
 /* A piece without its length: pieces added only so give the hash_bytes of the whole. */
 void hasher_add_piece(struct hasher *h, const void *bytes, size_t len);
-struct hash hasher_finish(struct hasher *h);             /* frees h */
-void hasher_drop(struct hasher *h);                      /* frees h, which may be NULL */
+struct hash hasher_finish(struct hasher *h); /* frees h */
+void hasher_drop(struct hasher *h);	     /* frees h, which may be NULL */
 
 #endif

@@ -16,7 +16,7 @@ struct map_entry {
 
 struct map {
 	struct map_entry *entries; /* in order of insertion, with holes after removals */
-	size_t used;               /* entries, holes included */
+	size_t used;		   /* entries, holes included */
 	size_t cap;
 	uint32_t *slots; /* open addressing: index into entries + 1; 0 = free */
 	size_t slot_count;
@@ -34,9 +34,9 @@ void *map_remove(struct map *m, const char *key);
 
 /* The next live entry after *cursor (start with 0), or NULL. Setting keys while iterating is not allowed. */
 struct map_entry *map_next(const struct map *m, size_t *cursor);
-#define map_each(entry, m)                                                                                             \
-	(size_t entry##_cursor = 0, entry##_once = 1; entry##_once; entry##_once = 0)                                  \
-	for (struct map_entry * entry; (entry = map_next((m), &entry##_cursor));)
+#define map_each(entry, m)                                          \
+	(size_t entry##_cursor = 0, entry##_once = 1; entry##_once; \
+	 entry##_once = 0) for (struct map_entry * entry; (entry = map_next((m), &entry##_cursor));)
 
 /* Frees the map, and each value with free_value where that is not NULL. */
 void map_release(struct map *m, void (*free_value)(void *));

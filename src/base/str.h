@@ -38,7 +38,7 @@ const char *str_text(const struct str *s);
 /* Hands over the text (never NULL; the caller frees) and leaves an empty string. */
 char *str_steal(struct str *s) RETURNS_OWNED;
 
-void str_clear(struct str *s);   /* empty, keeps the memory, resets overflow */
+void str_clear(struct str *s);	 /* empty, keeps the memory, resets overflow */
 void str_release(struct str *s); /* frees; the struct may be used again */
 
 /* A list of owned strings. Zero-initialised is empty. items[len] is NULL once something was pushed, so that items serves
@@ -49,12 +49,12 @@ struct strv {
 	size_t cap;
 };
 
-void strv_push(struct strv *v, const char *s);         /* copies */
-void strv_push_owned(struct strv *v, char *s);         /* takes over */
+void strv_push(struct strv *v, const char *s); /* copies */
+void strv_push_owned(struct strv *v, char *s); /* takes over */
 void strv_pushf(struct strv *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void strv_extend(struct strv *v, const struct strv *other); /* copies */
 bool strv_contains(const struct strv *v, const char *s);
-void strv_sort(struct strv *v);        /* by bytes */
+void strv_sort(struct strv *v);	       /* by bytes */
 void strv_sort_unique(struct strv *v); /* by bytes, without repeats */
 char *strv_join(const struct strv *v, const char *separator) RETURNS_OWNED;
 void strv_clear(struct strv *v);

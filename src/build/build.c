@@ -63,11 +63,10 @@ struct build {
 
 static void add_command(struct hasher *hasher, const struct hook_list *hooks)
 {
-	for
-		vec_each (hook, hooks) {
-			for (size_t i = 0; i < hook->command.len; i++)
-				hasher_add_string(hasher, hook->command.items[i]);
-		}
+	for vec_each (hook, hooks) {
+		for (size_t i = 0; i < hook->command.len; i++)
+			hasher_add_string(hasher, hook->command.items[i]);
+	}
 }
 
 static int find_digest(struct build *build, struct error *err)
@@ -84,14 +83,13 @@ static int find_digest(struct build *build, struct error *err)
 	hasher_add_string(hasher, request->for_dev ? "dev" : "build");
 	for (size_t i = 0; i < artifact->platforms.len; i++)
 		hasher_add_string(hasher, artifact->platforms.items[i]);
-	for
-		vec_each (required, &request->required) { /* by what it is, not only by its name */
-			_cleanup_free_ char *id = NULL;
-			(void)engine_image_id(request->docker, required->value, &id, request->cancel, NULL);
-			hasher_add_string(hasher, required->name);
-			hasher_add_string(hasher, required->value);
-			hasher_add_string(hasher, id);
-		}
+	for vec_each (required, &request->required) { /* by what it is, not only by its name */
+		_cleanup_free_ char *id = NULL;
+		(void)engine_image_id(request->docker, required->value, &id, request->cancel, NULL);
+		hasher_add_string(hasher, required->name);
+		hasher_add_string(hasher, required->value);
+		hasher_add_string(hasher, id);
+	}
 	add_command(hasher, &artifact->before);
 	add_command(hasher, &artifact->after);
 	int r = build->builder->describe(request, hasher, err);
@@ -244,9 +242,8 @@ static void visit(const struct config *config, size_t artifact, bool *visited, s
 	if (visited[artifact])
 		return;
 	visited[artifact] = true;
-	for
-		vec_each (required, &config->artifacts.items[artifact]->requires_)
-			visit(config, required->artifact, visited, order, len);
+	for vec_each (required, &config->artifacts.items[artifact]->requires_)
+		visit(config, required->artifact, visited, order, len);
 	order[(*len)++] = artifact;
 }
 

@@ -11,13 +11,14 @@ struct docker;
 struct build_request {
 	const struct config *config;
 	const struct artifact *artifact;
-	const struct sync_source *source; /* what says which files are inputs; NULL: not known, then nothing is reused */
-	struct docker *docker; /* NULL where no engine is reachable (embedded) */
-	bool embedded;         /* lay out for the embedded runtime instead of building an image */
-	bool for_dev;          /* dev and debug conveniences (GOOGLE_DEVMODE, skipping tests) */
-	const char *tag;       /* -t; NULL: the tag policy */
-	const char *default_repo; /* NULL: none */
-	bool force;            /* build even where the inputs are unchanged */
+	/* What says which files are inputs; NULL: not known, then nothing is reused. */
+	const struct sync_source *source;
+	struct docker *docker;	   /* NULL where no engine is reachable (embedded) */
+	bool embedded;		   /* lay out for the embedded runtime instead of building an image */
+	bool for_dev;		   /* dev and debug conveniences (GOOGLE_DEVMODE, skipping tests) */
+	const char *tag;	   /* -t; NULL: the tag policy */
+	const char *default_repo;  /* NULL: none */
+	bool force;		   /* build even where the inputs are unchanged */
 	struct pair_list required; /* alias → tag of the artifacts it requires */
 	/* Progress: each line of the builder's output, on the job's thread. */
 	void (*line)(void *data, int stream, const char *line, size_t len);
@@ -29,11 +30,11 @@ struct build_request {
 };
 
 struct build_result {
-	char *tag;       /* the full reference that was built */
-	char *image_id;  /* "sha256:…"; of an embedded layout: the absolute path of its folder */
-	bool cached;     /* the inputs were unchanged, nothing was built */
+	char *tag;		/* the full reference that was built */
+	char *image_id;		/* "sha256:…"; of an embedded layout: the absolute path of its folder */
+	bool cached;		/* the inputs were unchanged, nothing was built */
 	struct inputs baseline; /* the inputs as they were before the build began */
-	struct str log;  /* the last 64 KiB of output, for a failure */
+	struct str log;		/* the last 64 KiB of output, for a failure */
 };
 void build_result_release(struct build_result *result);
 
@@ -44,13 +45,15 @@ int build_artifact(const struct build_request *request, struct build_result *res
 
 /* Runs custom's dependencies.command (in the configuration's base directory) and hands its list to the source. Nothing to do where none is configured.
  * Before the first use of a source, and before each build; not while another thread uses the source. */
-int build_list_dependencies(const struct artifact *artifact, struct sync_source *source, struct cancel *cancel, struct error *err);
+int build_list_dependencies(const struct artifact *artifact, struct sync_source *source, struct cancel *cancel,
+			    struct error *err);
 
 /* Artifacts in an order in which each comes after those it requires. Indices of config->artifacts. */
 void build_order(const struct config *config, size_t *order);
 
 /* Runs host hooks in order (container ones are skipped); `line` as above. -EIO on the first that fails, with its words. extra_env may be NULL. */
 int hooks_run_host(const struct hook_list *hooks, const char *base_dir, const char *const *extra_env,
-		   void (*line)(void *data, int stream, const char *line, size_t len), void *data, struct cancel *cancel, struct error *err);
+		   void (*line)(void *data, int stream, const char *line, size_t len), void *data,
+		   struct cancel *cancel, struct error *err);
 
 #endif

@@ -40,9 +40,8 @@ static int custom_environment(const struct build_request *request, const char *t
 	strv_pushf(env, "SKIP_TEST=%s", request->for_dev ? "true" : "false");
 	strv_pushf(env, "IMAGE_REPO=%s", reference.name);
 	strv_pushf(env, "IMAGE_TAG=%s", reference.tag ? reference.tag : "");
-	for
-		vec_each (required, &request->required)
-			strv_pushf(env, "%s=%s", required->name, required->value);
+	for vec_each (required, &request->required)
+		strv_pushf(env, "%s=%s", required->name, required->value);
 	return 0;
 }
 

@@ -12,11 +12,10 @@ static const char *lookup(void *data, const char *name)
 	const struct build_request *request = data;
 	if (str_equal(name, "IMAGE_NAME"))
 		return request->artifact->image.value;
-	for
-		vec_each (pair, &request->required) {
-			if (str_equal(pair->name, name))
-				return pair->value;
-		}
+	for vec_each (pair, &request->required) {
+		if (str_equal(pair->name, name))
+			return pair->value;
+	}
 	return getenv(name);
 }
 
@@ -49,25 +48,23 @@ int build_args_expand(const struct build_request *request, const struct strv *de
 	static const char run_mode[] = "SKAFFOLD_RUN_MODE";
 	if (strv_contains(declared, run_mode))
 		strv_pushf(out, "%s=%s", run_mode, request->for_dev ? "dev" : "build");
-	for
-		vec_each (required, &request->required) {
-			if (strv_contains(declared, required->name))
-				set_argument(out, required->name, xasprintf("%s=%s", required->name, required->value));
+	for vec_each (required, &request->required) {
+		if (strv_contains(declared, required->name))
+			set_argument(out, required->name, xasprintf("%s=%s", required->name, required->value));
+	}
+	for vec_each (pair, &request->artifact->docker.build_args) {
+		if (!pair->value) {
+			const char *value = getenv(pair->name);
+			set_argument(out, pair->name,
+				     value ? xasprintf("%s=%s", pair->name, value) : xstrdup(pair->name));
+			continue;
 		}
-	for
-		vec_each (pair, &request->artifact->docker.build_args) {
-			if (!pair->value) {
-				const char *value = getenv(pair->name);
-				set_argument(out, pair->name,
-					     value ? xasprintf("%s=%s", pair->name, value) : xstrdup(pair->name));
-				continue;
-			}
-			_cleanup_free_ char *value = NULL;
-			int r = build_expand(request, pair->value, pair->place, &value, err);
-			if (r < 0)
-				return r;
-			set_argument(out, pair->name, xasprintf("%s=%s", pair->name, value));
-		}
+		_cleanup_free_ char *value = NULL;
+		int r = build_expand(request, pair->value, pair->place, &value, err);
+		if (r < 0)
+			return r;
+		set_argument(out, pair->name, xasprintf("%s=%s", pair->name, value));
+	}
 	strv_sort(out);
 	return 0;
 }

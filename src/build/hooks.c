@@ -52,15 +52,14 @@ int hooks_run_host(const struct hook_list *hooks, const char *base_dir, const ch
 		   void (*line)(void *data, int stream, const char *line, size_t len), void *data,
 		   struct cancel *cancel, struct error *err)
 {
-	for
-		vec_each (hook, hooks) {
-			if (!runs_here(hook))
-				continue;
-			struct hook_output output = {.line = line, .data = data};
-			int r = run_hook(hook, base_dir, extra_env, &output, cancel, err);
-			free(output.last);
-			if (r < 0)
-				return r;
-		}
+	for vec_each (hook, hooks) {
+		if (!runs_here(hook))
+			continue;
+		struct hook_output output = {.line = line, .data = data};
+		int r = run_hook(hook, base_dir, extra_env, &output, cancel, err);
+		free(output.last);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }

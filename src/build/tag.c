@@ -206,15 +206,14 @@ static int evaluate_components(const struct build_request *request, const char *
 		if (rule_tag(request, &known[i], digest, &text, NULL) == 0)
 			put_component(components, known[i].name, text);
 	}
-	for
-		vec_each (rule, &request->config->tag_components) {
-			char *text = NULL;
-			int r = rule_tag(request, rule, digest, &text, err);
-			if (r < 0)
-				return error_wrap(err, "the component %s of the tag of %s", rule->name,
-						  request->artifact->image.value);
-			put_component(components, rule->name, text);
-		}
+	for vec_each (rule, &request->config->tag_components) {
+		char *text = NULL;
+		int r = rule_tag(request, rule, digest, &text, err);
+		if (r < 0)
+			return error_wrap(err, "the component %s of the tag of %s", rule->name,
+					  request->artifact->image.value);
+		put_component(components, rule->name, text);
+	}
 	return 0;
 }
 

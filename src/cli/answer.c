@@ -104,9 +104,8 @@ static void add_change(struct change_set *out, enum change_kind kind, const char
 
 void explain_changes(const struct change_set *changes, const struct strv *bare, struct change_set *out)
 {
-	for
-		vec_each (change, changes)
-			add_change(out, change->kind, change->path);
+	for vec_each (change, changes)
+		add_change(out, change->kind, change->path);
 	for (size_t i = 0; i < bare->len; i++) {
 		_cleanup_free_ char *absolute = path_absolute(bare->items[i]);
 		add_change(out, file_exists(absolute) ? CHANGE_MODIFIED : CHANGE_DELETED, absolute);

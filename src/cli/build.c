@@ -20,8 +20,9 @@ static void print_builds(const struct pipeline *p)
 	json_t *builds = json_array();
 	for (size_t i = 0; i < p->count; i++)
 		if (p->built[i])
-			json_array_append_new(builds, json_pack("{s:s, s:s, s:s}", "imageName", p->config->artifacts.items[i]->image.value,
-								"tag", p->results[i].tag, "id", p->results[i].image_id));
+			json_array_append_new(builds, json_pack("{s:s, s:s, s:s}", "imageName",
+								p->config->artifacts.items[i]->image.value, "tag",
+								p->results[i].tag, "id", p->results[i].image_id));
 	json_t *all = json_pack("{s:o}", "builds", builds);
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');

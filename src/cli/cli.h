@@ -24,29 +24,29 @@ struct options { /* zero-initialised, then the defaults of options_init */
 	bool cleanup, tail, port_forward;
 	bool json, cached, force, verbose, quiet, help;
 	struct change_set changes; /* explain: --added and so on, in the order given; paths as written */
-	struct strv arguments;     /* what is not an option */
+	struct strv arguments;	   /* what is not an option */
 };
 
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_LIST, OPTION_DURATION, OPTION_CHOICE, OPTION_CHANGE };
 
 struct option_def {
 	const char *name;
-	char letter;          /* 0: none */
+	char letter; /* 0: none */
 	enum option_kind kind;
-	const char *argument; /* shown in help; NULL for flags */
-	size_t offset;        /* in struct options */
-	const char *choices;  /* OPTION_CHOICE: "a|b|c" */
+	const char *argument;	 /* shown in help; NULL for flags */
+	size_t offset;		 /* in struct options */
+	const char *choices;	 /* OPTION_CHOICE: "a|b|c" */
 	enum change_kind change; /* OPTION_CHANGE */
-	const char *commands; /* space-separated names, "*" for all */
+	const char *commands;	 /* space-separated names, "*" for all */
 	const char *help;
 };
 extern const struct option_def cli_options[]; /* ends with name NULL */
 
 struct command {
 	const char *name;
-	const char *arguments; /* shown in usage */
-	const char *summary;   /* one line */
-	const char *details;   /* paragraphs for --help; may be NULL */
+	const char *arguments;			   /* shown in usage */
+	const char *summary;			   /* one line */
+	const char *details;			   /* paragraphs for --help; may be NULL */
 	int (*run)(const struct options *options); /* returns the exit code */
 };
 extern const struct command cli_commands[]; /* ends with name NULL */

@@ -5,7 +5,8 @@
 
 const struct command cli_commands[] = {
 	{"dev", "", "Build, start, watch, and carry every change into the running containers",
-	 "Ctrl-C removes what was started. With --events FILE each event is appended to FILE as one line of JSON.", command_dev},
+	 "Ctrl-C removes what was started. With --events FILE each event is appended to FILE as one line of JSON.",
+	 command_dev},
 	{"build", "[IMAGE...]", "Build the images", NULL, command_build},
 	{"run", "", "Build and start once, without watching", NULL, command_run},
 	{"delete", "", "Remove what dev or run started", NULL, command_delete},

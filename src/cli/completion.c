@@ -12,10 +12,12 @@ static void bash_words(const char *command)
 
 static void print_bash(void)
 {
-	printf("_skiff() {\n\tlocal word=${COMP_WORDS[COMP_CWORD]}\n\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\tCOMPREPLY=($(compgen -W '");
+	printf("_skiff() {\n\tlocal word=${COMP_WORDS[COMP_CWORD]}\n\tif [ \"$COMP_CWORD\" = 1 ]; "
+	       "then\n\t\tCOMPREPLY=($(compgen -W '");
 	for (const struct command *c = cli_commands; c->name; c++)
 		printf("%s ", c->name);
-	printf("' -- \"$word\"))\n\t\treturn\n\tfi\n\tcase $word in\n\t-*) ;;\n\t*)\n\t\tCOMPREPLY=()\n\t\treturn\n\t\t;;\n\tesac\n"
+	printf("' -- \"$word\"))\n\t\treturn\n\tfi\n\tcase $word in\n\t-*) "
+	       ";;\n\t*)\n\t\tCOMPREPLY=()\n\t\treturn\n\t\t;;\n\tesac\n"
 	       "\tcase ${COMP_WORDS[1]} in\n");
 	for (const struct command *c = cli_commands; c->name; c++) {
 		printf("\t%s) COMPREPLY=($(compgen -W '", c->name);
@@ -47,7 +49,8 @@ static void print_fish(void)
 		for (const struct option_def *o = cli_options; o->name; o++) {
 			if (!option_applies(o, c->name))
 				continue;
-			printf("complete -c skiff -n '__fish_seen_subcommand_from %s' -l %s -d '%s'", c->name, o->name, o->help);
+			printf("complete -c skiff -n '__fish_seen_subcommand_from %s' -l %s -d '%s'", c->name, o->name,
+			       o->help);
 			if (o->letter)
 				printf(" -s %c", o->letter);
 			printf("%s\n", o->kind == OPTION_FLAG ? "" : " -r");

@@ -44,8 +44,10 @@ static int check_watches(void)
 	text[strcspn(text, "\n")] = '\0';
 	uint64_t limit = 0;
 	bool enough = parse_uint(text, UINT64_MAX, &limit) == 0 && limit >= WATCHES_WANTED;
-	_cleanup_free_ char *detail = enough ? xasprintf("%s folders can be watched", text)
-					     : xasprintf("only %s folders can be watched: sudo sysctl fs.inotify.max_user_watches=524288", text);
+	_cleanup_free_ char *detail =
+		enough ? xasprintf("%s folders can be watched", text)
+		       : xasprintf("only %s folders can be watched: sudo sysctl fs.inotify.max_user_watches=524288",
+				   text);
 	return finding(enough, "watches", detail);
 }
 
@@ -63,8 +65,9 @@ static int check_configuration(const struct options *options)
 		return finding(true, "configuration", "none in this directory (skiff init writes one)");
 	struct config *config = NULL;
 	int code = cli_load(options, "doctor", &config);
-	_cleanup_free_ char *detail = config ? xasprintf("%zu artifact%s", config->artifacts.len, config->artifacts.len == 1 ? "" : "s")
-					     : xstrdup("has errors, see above");
+	_cleanup_free_ char *detail =
+		config ? xasprintf("%zu artifact%s", config->artifacts.len, config->artifacts.len == 1 ? "" : "s")
+		       : xstrdup("has errors, see above");
 	config_free(config);
 	return finding(code == EXIT_DONE, "configuration", detail);
 }

@@ -31,17 +31,15 @@ static void print_decision(const struct artifact *artifact, const struct decisio
 	       where ? where : "", where ? ")" : "");
 	if (d->kind != DECISION_COPY && d->kind != DECISION_GENERATE)
 		return;
-	for
-		vec_each (generator, &d->generators) {
-			_cleanup_free_ char *joined = strv_join(&(*generator)->command, " ");
-			_cleanup_free_ char *command = str_printable(joined);
-			printf("  %-9s %s\n", "run", command);
-		}
-	for
-		vec_each (copy, &d->copies) {
-			_cleanup_free_ char *source = str_printable(copy->rel);
-			print_list(copy->directory ? "make" : "copy", &copy->dests, source);
-		}
+	for vec_each (generator, &d->generators) {
+		_cleanup_free_ char *joined = strv_join(&(*generator)->command, " ");
+		_cleanup_free_ char *command = str_printable(joined);
+		printf("  %-9s %s\n", "run", command);
+	}
+	for vec_each (copy, &d->copies) {
+		_cleanup_free_ char *source = str_printable(copy->rel);
+		print_list(copy->directory ? "make" : "copy", &copy->dests, source);
+	}
 	print_list("delete", &d->deletes, NULL);
 }
 

@@ -29,7 +29,8 @@ static void find_dockerfiles(const char *dir, unsigned depth, struct strv *found
 		bool skip = false;
 		for (size_t i = 0; i < ARRAY_LEN(skipped); i++)
 			skip = skip || strcmp(entry->d_name, skipped[i]) == 0;
-		_cleanup_free_ char *path = strcmp(dir, ".") == 0 ? xstrdup(entry->d_name) : path_join(dir, entry->d_name);
+		_cleanup_free_ char *path =
+			strcmp(dir, ".") == 0 ? xstrdup(entry->d_name) : path_join(dir, entry->d_name);
 		struct stat st;
 		if (skip || lstat(path, &st) < 0)
 			continue;
@@ -118,6 +119,7 @@ int command_init(const struct options *options)
 		fprintf(stderr, "skiff: can't write skaffold.yaml: %s\n", strerror(errno));
 		return EXIT_FAILED;
 	}
-	printf("skaffold.yaml written for %zu image%s. `skiff dev` starts.\n", dockerfiles.len, dockerfiles.len == 1 ? "" : "s");
+	printf("skaffold.yaml written for %zu image%s. `skiff dev` starts.\n", dockerfiles.len,
+	       dockerfiles.len == 1 ? "" : "s");
 	return EXIT_DONE;
 }

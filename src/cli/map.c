@@ -11,14 +11,13 @@ static void print_map(const struct sync_source *source, const struct sync_map *m
 	const char *workdir = sync_source_workdir(source, NULL);
 	printf("%s: %s sync, WORKDIR %s, %zu %s\n", artifact->image.value, sync_mode_name(artifact->sync.mode),
 	       workdir ? workdir : "unknown", map->len, map->len == 1 ? "file" : "files");
-	for
-		vec_each (entry, map) {
-			_cleanup_free_ char *source_name = str_printable(entry->rel);
-			for (size_t i = 0; i < entry->dests.len; i++) {
-				_cleanup_free_ char *dest = str_printable(entry->dests.items[i]);
-				printf("  %s → %s%s\n", source_name, dest, entry->generated ? "  (generated)" : "");
-			}
+	for vec_each (entry, map) {
+		_cleanup_free_ char *source_name = str_printable(entry->rel);
+		for (size_t i = 0; i < entry->dests.len; i++) {
+			_cleanup_free_ char *dest = str_printable(entry->dests.items[i]);
+			printf("  %s → %s%s\n", source_name, dest, entry->generated ? "  (generated)" : "");
 		}
+	}
 }
 
 static void warn_of_workdir(const struct sync_source *source)

@@ -89,7 +89,8 @@ static int set_option(const struct option_def *o, const char *value, struct opti
 		return 0;
 	case OPTION_DURATION:
 		if (parse_duration(value, field) < 0)
-			return error_set(err, EINVAL, "--%s takes a time such as 500, 500ms or 2s, not '%s'", o->name, value);
+			return error_set(err, EINVAL, "--%s takes a time such as 500, 500ms or 2s, not '%s'", o->name,
+					 value);
 		return 0;
 	case OPTION_CHOICE:
 		if (!choice_allowed(o->choices, value))
@@ -104,7 +105,8 @@ static int set_option(const struct option_def *o, const char *value, struct opti
 }
 
 /* One "-x", "-xVALUE", "-x VALUE". *argv stands on it and is left on the last word used. */
-static int parse_short(const struct command *command, const char *const **argv, struct options *options, struct error *err)
+static int parse_short(const struct command *command, const char *const **argv, struct options *options,
+		       struct error *err)
 {
 	const char *word = **argv;
 	const struct option_def *o = find_letter(command->name, word[1]);
@@ -121,7 +123,8 @@ static int parse_short(const struct command *command, const char *const **argv, 
 	return set_option(o, value, options, err);
 }
 
-static int parse_long(const struct command *command, const char *const **argv, struct options *options, struct error *err)
+static int parse_long(const struct command *command, const char *const **argv, struct options *options,
+		      struct error *err)
 {
 	const char *word = **argv;
 	const char *equals = strchr(word, '=');
@@ -174,9 +177,12 @@ static void print_options(const char *command)
 	for (const struct option_def *o = cli_options; o->name; o++) {
 		if (!option_applies(o, command))
 			continue;
-		_cleanup_free_ char *left = xasprintf("%c%c%s--%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-						      o->letter ? ", " : "  ", o->name, o->argument ? " " : "",
-						      !o->argument ? "" : o->choices ? o->choices : o->argument);
+		_cleanup_free_ char *left =
+			xasprintf("%c%c%s--%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+				  o->letter ? ", " : "  ", o->name, o->argument ? " " : "",
+				  !o->argument ? ""
+				  : o->choices ? o->choices
+					       : o->argument);
 		printf("  %-34s %s\n", left, o->help);
 	}
 }
@@ -193,7 +199,8 @@ void cli_print_usage(const struct command *command)
 		return;
 	}
 	printf("Usage: skiff COMMAND [OPTION...]\n\n"
-	       "skiff carries a saved file into running containers at once. It reads the skaffold.yaml of a project.\n\nCommands:\n");
+	       "skiff carries a saved file into running containers at once. It reads the skaffold.yaml of a "
+	       "project.\n\nCommands:\n");
 	for (const struct command *c = cli_commands; c->name; c++)
 		printf("  %-12s %s\n", c->name, c->summary);
 	printf("\nskiff COMMAND --help tells more.\n");

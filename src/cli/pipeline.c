@@ -43,15 +43,16 @@ static int build_one(struct pipeline *p, size_t index, struct error *err)
 					.data = &printer,
 					.cancel = p->cancel};
 	for vec_each (need, &artifact->requires_)
-		vec_push(&request.required, (struct pair){.name = need->alias, .value = p->results[need->artifact].tag});
+		vec_push(&request.required,
+			 (struct pair){.name = need->alias, .value = p->results[need->artifact].tag});
 	uint64_t started = monotonic_ns();
 	r = build_artifact(&request, result, err);
 	vec_release(&request.required);
 	if (r < 0)
 		return error_wrap(err, "%s", artifact->image.value);
 	if (!p->options->quiet)
-		fprintf(stderr, "%s: %s %s in %.1f s\n", artifact->image.value, result->cached ? "unchanged," : "built", result->tag,
-			(double)(monotonic_ns() - started) / 1e9);
+		fprintf(stderr, "%s: %s %s in %.1f s\n", artifact->image.value, result->cached ? "unchanged," : "built",
+			result->tag, (double)(monotonic_ns() - started) / 1e9);
 	p->built[index] = true;
 	return 0;
 }

@@ -10,8 +10,8 @@ struct pipeline { /* zero-initialised */
 	const struct options *options;
 	struct config *config;
 	struct dev_runtime runtime;
-	struct cancel *cancel;         /* requested by SIGINT, SIGTERM, SIGHUP */
-	struct build_result *results;  /* an artifact each; empty where it was not built */
+	struct cancel *cancel;	      /* requested by SIGINT, SIGTERM, SIGHUP */
+	struct build_result *results; /* an artifact each; empty where it was not built */
 	bool *built;
 	size_t count;
 };

@@ -21,8 +21,10 @@ static int deploy_all(struct pipeline *p, struct deployer *deployer, struct publ
 	}
 	for (size_t i = 0; i < p->count && r == 0; i++) {
 		const struct artifact *artifact = p->config->artifacts.items[i];
-		struct deployed_image image = {
-			.artifact = artifact, .image = artifact->image.value, .tag = p->results[i].tag, .image_id = p->results[i].image_id};
+		struct deployed_image image = {.artifact = artifact,
+					       .image = artifact->image.value,
+					       .tag = p->results[i].tag,
+					       .image_id = p->results[i].image_id};
 		if (deploys(p->config, artifact))
 			r = deployer->ops->deploy(deployer, &image, ports, p->cancel, err);
 	}
@@ -58,7 +60,8 @@ int command_run(const struct options *options)
 	if (deployer)
 		deployer->ops->free(deployer);
 	for (size_t i = 0; i < ports.len && r == 0; i++)
-		fprintf(stderr, "%s: running at http://%s:%u\n", ports.items[i].image, ports.items[i].address, ports.items[i].local);
+		fprintf(stderr, "%s: running at http://%s:%u\n", ports.items[i].image, ports.items[i].address,
+			ports.items[i].local);
 	return pipeline_exit(&p, r, &err);
 }
 

@@ -250,16 +250,15 @@ int docker_connect(struct docker **docker, struct cancel *cancel, struct error *
 	pthread_mutex_init(&d->lock, NULL);
 	int r = endpoints_find(&d->endpoints, &first);
 	if (r >= 0) {
-		for
-			vec_each (endpoint, &d->endpoints) {
-				CLEANUP(error_clear) struct error why = {0};
-				d->endpoint = endpoint;
-				r = negotiate(d, cancel, &why);
-				if (r >= 0 || r == -ECANCELED)
-					break;
-				if (!first.code || why.code == EACCES) /* the one that says most */
-					error_move(&first, &why);
-			}
+		for vec_each (endpoint, &d->endpoints) {
+			CLEANUP(error_clear) struct error why = {0};
+			d->endpoint = endpoint;
+			r = negotiate(d, cancel, &why);
+			if (r >= 0 || r == -ECANCELED)
+				break;
+			if (!first.code || why.code == EACCES) /* the one that says most */
+				error_move(&first, &why);
+		}
 	}
 	if (r < 0) {
 		docker_close(d);

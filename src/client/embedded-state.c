@@ -221,9 +221,8 @@ void embedded_instance_release(struct embedded_instance *in)
 
 void embedded_instances_release(struct embedded_instances *instances)
 {
-	for
-		vec_each (in, instances)
-			embedded_instance_release(in);
+	for vec_each (in, instances)
+		embedded_instance_release(in);
 	vec_release(instances);
 }
 

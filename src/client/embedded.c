@@ -152,14 +152,13 @@ static void watch_instances(const char *run_id, int inotify, struct pollfd *ends
 	struct embedded_instances all = {0};
 	*count = 0;
 	embedded_list(run_id, &all, NULL);
-	for
-		vec_each (in, &all) {
-			_cleanup_free_ char *status = path_join(in->folder, "status");
-			inotify_add_watch(inotify, status, IN_MODIFY);
-			int fd = in->alive && *count < cap ? process_descriptor(in->pid) : -1;
-			if (fd >= 0)
-				ends[(*count)++] = (struct pollfd){.fd = fd, .events = POLLIN};
-		}
+	for vec_each (in, &all) {
+		_cleanup_free_ char *status = path_join(in->folder, "status");
+		inotify_add_watch(inotify, status, IN_MODIFY);
+		int fd = in->alive && *count < cap ? process_descriptor(in->pid) : -1;
+		if (fd >= 0)
+			ends[(*count)++] = (struct pollfd){.fd = fd, .events = POLLIN};
+	}
 	embedded_instances_release(&all);
 }
 

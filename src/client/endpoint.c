@@ -165,12 +165,11 @@ int endpoints_find(struct endpoints *endpoints, struct error *err)
 
 void endpoints_release(struct endpoints *endpoints)
 {
-	for
-		vec_each (endpoint, endpoints) {
-			free(endpoint->host);
-			free(endpoint->socket);
-			strv_release(&endpoint->dial);
-		}
+	for vec_each (endpoint, endpoints) {
+		free(endpoint->host);
+		free(endpoint->socket);
+		strv_release(&endpoint->dial);
+	}
 	vec_release(endpoints);
 }
 

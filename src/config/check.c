@@ -75,9 +75,8 @@ static void check_texts(const struct checker *c, const struct field *field, cons
 		wrong_type(c, field, node, expected[field->type]);
 		return;
 	}
-	for
-		vec_each (item, &node->items)
-			check_text(c, field, *item, expected[field->type]);
+	for vec_each (item, &node->items)
+		check_text(c, field, *item, expected[field->type]);
 }
 
 static void check_pairs(const struct checker *c, const struct field *field, const struct yaml_node *node)
@@ -86,10 +85,9 @@ static void check_pairs(const struct checker *c, const struct field *field, cons
 		wrong_type(c, field, node, expected[field->type]);
 		return;
 	}
-	for
-		vec_each (pair, &node->pairs)
-			if (!yaml_is_null(pair->value))
-				check_text(c, field, pair->value, expected[field->type]);
+	for vec_each (pair, &node->pairs)
+		if (!yaml_is_null(pair->value))
+			check_text(c, field, pair->value, expected[field->type]);
 }
 
 static void check_number(const struct checker *c, const struct field *field, const struct yaml_node *node)
@@ -107,13 +105,12 @@ static void check_objects(const struct checker *c, const struct field *field, co
 		wrong_type(c, field, node, expected[field->type]);
 		return;
 	}
-	for
-		vec_each (item, &node->items) {
-			if ((*item)->kind == YAML_MAPPING)
-				check_section(c, field->section, *item);
-			else
-				wrong_type(c, field, *item, expected[field->type]);
-		}
+	for vec_each (item, &node->items) {
+		if ((*item)->kind == YAML_MAPPING)
+			check_section(c, field->section, *item);
+		else
+			wrong_type(c, field, *item, expected[field->type]);
+	}
 }
 
 static void check_object_map(const struct checker *c, const struct field *field, const struct yaml_node *node)
@@ -122,13 +119,12 @@ static void check_object_map(const struct checker *c, const struct field *field,
 		wrong_type(c, field, node, expected[field->type]);
 		return;
 	}
-	for
-		vec_each (pair, &node->pairs) {
-			if (pair->value->kind == YAML_MAPPING)
-				check_section(c, field->section, pair->value);
-			else if (!yaml_is_null(pair->value))
-				wrong_type(c, field, pair->value, expected[field->type]);
-		}
+	for vec_each (pair, &node->pairs) {
+		if (pair->value->kind == YAML_MAPPING)
+			check_section(c, field->section, pair->value);
+		else if (!yaml_is_null(pair->value))
+			wrong_type(c, field, pair->value, expected[field->type]);
+	}
 }
 
 static void check_value(const struct checker *c, const struct field *field, const struct yaml_node *node)

@@ -8,10 +8,9 @@
 
 const struct artifact *config_artifact(const struct config *config, const char *image)
 {
-	for
-		vec_each (item, &config->artifacts)
-			if (str_equal((*item)->image.value, image))
-				return *item;
+	for vec_each (item, &config->artifacts)
+		if (str_equal((*item)->image.value, image))
+			return *item;
 	return NULL;
 }
 
@@ -19,41 +18,37 @@ const struct artifact *config_artifact(const struct config *config, const char *
 
 static void release_texts(struct text_list *list)
 {
-	for
-		vec_each (text, list)
-			free(text->value);
+	for vec_each (text, list)
+		free(text->value);
 	vec_release(list);
 }
 
 static void release_pairs(struct pair_list *list)
 {
-	for
-		vec_each (pair, list) {
-			free(pair->name);
-			free(pair->value);
-		}
+	for vec_each (pair, list) {
+		free(pair->name);
+		free(pair->value);
+	}
 	vec_release(list);
 }
 
 static void release_hooks(struct hook_list *list)
 {
-	for
-		vec_each (hook, list) {
-			strv_release(&hook->command);
-			strv_release(&hook->os);
-			free(hook->dir);
-		}
+	for vec_each (hook, list) {
+		strv_release(&hook->command);
+		strv_release(&hook->os);
+		free(hook->dir);
+	}
 	vec_release(list);
 }
 
 static void release_rules(struct sync_rule_list *list)
 {
-	for
-		vec_each (rule, list) {
-			free(rule->src.value);
-			free(rule->dest.value);
-			free(rule->strip.value);
-		}
+	for vec_each (rule, list) {
+		free(rule->src.value);
+		free(rule->dest.value);
+		free(rule->strip.value);
+	}
 	vec_release(list);
 }
 
@@ -71,12 +66,11 @@ static void release_sync(struct sync_config *sync)
 	release_texts(&sync->ignored);
 	release_texts(&sync->rebuild);
 	release_rules(&sync->direct);
-	for
-		vec_each (generator, &sync->generated) {
-			strv_release(&generator->command);
-			release_texts(&generator->inputs);
-			release_rules(&generator->sync);
-		}
+	for vec_each (generator, &sync->generated) {
+		strv_release(&generator->command);
+		release_texts(&generator->inputs);
+		release_rules(&generator->sync);
+	}
 	vec_release(&sync->generated);
 	release_program(&sync->map);
 	release_program(&sync->tar);
@@ -138,11 +132,10 @@ static void artifact_free(struct artifact *a)
 	release_docker(&a->docker);
 	release_other_builders(a);
 	release_sync(&a->sync);
-	for
-		vec_each (dependency, &a->requires_) {
-			free(dependency->image);
-			free(dependency->alias);
-		}
+	for vec_each (dependency, &a->requires_) {
+		free(dependency->image);
+		free(dependency->alias);
+	}
 	vec_release(&a->requires_);
 	release_hooks(&a->before);
 	release_hooks(&a->after);
@@ -185,28 +178,24 @@ void config_free(struct config *config)
 {
 	if (!config)
 		return;
-	for
-		vec_each (item, &config->artifacts)
-			artifact_free(*item);
+	for vec_each (item, &config->artifacts)
+		artifact_free(*item);
 	vec_release(&config->artifacts);
 	tag_rule_release(&config->tag);
-	for
-		vec_each (component, &config->tag_components)
-			tag_rule_release(component);
+	for vec_each (component, &config->tag_components)
+		tag_rule_release(component);
 	vec_release(&config->tag_components);
 	strv_release(&config->docker_images);
-	for
-		vec_each (run, &config->run)
-			release_run(run);
+	for vec_each (run, &config->run)
+		release_run(run);
 	vec_release(&config->run);
-	for
-		vec_each (forward, &config->port_forward) {
-			free(forward->resource_type);
-			free(forward->resource_name);
-			free(forward->namespace_);
-			free(forward->address);
-			free(forward->port_name);
-		}
+	for vec_each (forward, &config->port_forward) {
+		free(forward->resource_type);
+		free(forward->resource_name);
+		free(forward->namespace_);
+		free(forward->address);
+		free(forward->port_name);
+	}
 	vec_release(&config->port_forward);
 	free(config->log_prefix);
 	strv_release(&config->files);
@@ -231,17 +220,16 @@ static bool deploys_elsewhere(const struct yaml_node *document)
 static void decode_modules(struct loader *loader, struct config *config)
 {
 	bool docker = false, elsewhere = false, listed = false;
-	for
-		vec_each (module, &loader->modules) {
-			struct decoder decoder = {.d = &loader->d,
-						  .options = loader->options,
-						  .config = config,
-						  .base_dir = module->base_dir};
-			decode_section(&decoder, &section_config, module->node, config);
-			docker = docker || yaml_pair(yaml_get(module->node, "deploy"), "docker");
-			listed = listed || yaml_get(yaml_get(yaml_get(module->node, "deploy"), "docker"), "images");
-			elsewhere = elsewhere || deploys_elsewhere(module->node);
-		}
+	for vec_each (module, &loader->modules) {
+		struct decoder decoder = {.d = &loader->d,
+					  .options = loader->options,
+					  .config = config,
+					  .base_dir = module->base_dir};
+		decode_section(&decoder, &section_config, module->node, config);
+		docker = docker || yaml_pair(yaml_get(module->node, "deploy"), "docker");
+		listed = listed || yaml_get(yaml_get(yaml_get(module->node, "deploy"), "docker"), "images");
+		elsewhere = elsewhere || deploys_elsewhere(module->node);
+	}
 	config->deploy_docker = docker || !elsewhere;
 	for (size_t i = 0; config->deploy_docker && !listed && i < config->artifacts.len; i++)
 		if (config->artifacts.items[i]->image.value)
@@ -255,15 +243,14 @@ static void decode_modules(struct loader *loader, struct config *config)
 static void keep_warnings(struct loader *loader, struct config *config)
 {
 	struct diagnostics *d = &loader->d;
-	for
-		vec_each (item, &d->items) {
-			struct str text = {0};
-			if (item->severity == SEVERITY_WARNING)
-				diagnostic_format(d, item, &text);
-			if (text.len > 0)
-				strv_push(&config->warnings, str_text(&text));
-			str_release(&text);
-		}
+	for vec_each (item, &d->items) {
+		struct str text = {0};
+		if (item->severity == SEVERITY_WARNING)
+			diagnostic_format(d, item, &text);
+		if (text.len > 0)
+			strv_push(&config->warnings, str_text(&text));
+		str_release(&text);
+	}
 }
 
 static int report_failure(struct loader *loader, int r, const struct error *err, struct str *report)

@@ -17,12 +17,11 @@ const char *builder_kind_name(enum builder_kind kind)
 void decode_artifacts(struct decoder *d, const struct yaml_node *value, void *target)
 {
 	(void)target;
-	for
-		vec_each (item, &value->items) {
-			struct artifact *artifact = xcalloc(1, sizeof(*artifact));
-			vec_push(&d->config->artifacts, artifact);
-			decode_section(d, &section_artifact, *item, artifact);
-		}
+	for vec_each (item, &value->items) {
+		struct artifact *artifact = xcalloc(1, sizeof(*artifact));
+		vec_push(&d->config->artifacts, artifact);
+		decode_section(d, &section_artifact, *item, artifact);
+	}
 }
 
 void decode_secrets(struct decoder *d, const struct yaml_node *value, void *target)
@@ -30,13 +29,12 @@ void decode_secrets(struct decoder *d, const struct yaml_node *value, void *targ
 	(void)d;
 	struct docker_config *docker = target;
 	docker->secrets = xcalloc(value->items.len + 1, sizeof(*docker->secrets));
-	for
-		vec_each (item, &value->items) {
-			size_t i = docker->secrets_len++;
-			docker->secrets[i].id = xstrdup_or_null(yaml_text(yaml_get(*item, "id")));
-			docker->secrets[i].src = xstrdup_or_null(yaml_text(yaml_get(*item, "src")));
-			docker->secrets[i].env = xstrdup_or_null(yaml_text(yaml_get(*item, "env")));
-		}
+	for vec_each (item, &value->items) {
+		size_t i = docker->secrets_len++;
+		docker->secrets[i].id = xstrdup_or_null(yaml_text(yaml_get(*item, "id")));
+		docker->secrets[i].src = xstrdup_or_null(yaml_text(yaml_get(*item, "src")));
+		docker->secrets[i].env = xstrdup_or_null(yaml_text(yaml_get(*item, "env")));
+	}
 }
 
 void decode_dockerfile_dependency(struct decoder *d, const struct yaml_node *value, void *target)
@@ -50,11 +48,10 @@ void decode_ko_labels(struct decoder *d, const struct yaml_node *value, void *ta
 {
 	(void)d;
 	struct ko_config *ko = target;
-	for
-		vec_each (pair, &value->pairs) {
-			const char *text = yaml_text(pair->value);
-			strv_pushf(&ko->labels, "%s=%s", pair->key->text, text ? text : "");
-		}
+	for vec_each (pair, &value->pairs) {
+		const char *text = yaml_text(pair->value);
+		strv_pushf(&ko->labels, "%s=%s", pair->key->text, text ? text : "");
+	}
 }
 
 void finish_artifact_dependency(struct decoder *d, const struct yaml_node *node, void *target)
@@ -188,10 +185,9 @@ static char *suggest_image(const struct config *config, const char *image)
 {
 	const char **names = xcalloc(config->artifacts.len + 1, sizeof(*names));
 	size_t n = 0;
-	for
-		vec_each (item, &config->artifacts)
-			if ((*item)->image.value)
-				names[n++] = (*item)->image.value;
+	for vec_each (item, &config->artifacts)
+		if ((*item)->image.value)
+			names[n++] = (*item)->image.value;
 	char *text = suggestion(image, names);
 	free(names);
 	return text;
@@ -200,18 +196,17 @@ static char *suggest_image(const struct config *config, const char *image)
 static void check_duplicates(struct decoder *d)
 {
 	struct map seen = {0};
-	for
-		vec_each (item, &d->config->artifacts) {
-			struct artifact *a = *item;
-			if (!a->image.value)
-				continue;
-			const struct artifact *before = map_set(&seen, a->image.value, a);
-			if (!before)
-				continue;
-			_cleanup_free_ char *where = place_format(before->image.place);
-			diagnostics_error(d->d, a->image.place, "the image '%s' is there twice (first at %s)",
-					  a->image.value, where);
-		}
+	for vec_each (item, &d->config->artifacts) {
+		struct artifact *a = *item;
+		if (!a->image.value)
+			continue;
+		const struct artifact *before = map_set(&seen, a->image.value, a);
+		if (!before)
+			continue;
+		_cleanup_free_ char *where = place_format(before->image.place);
+		diagnostics_error(d->d, a->image.place, "the image '%s' is there twice (first at %s)", a->image.value,
+				  where);
+	}
 	map_release(&seen, NULL);
 }
 
@@ -224,19 +219,17 @@ static bool find_cycle(struct decoder *d, size_t index, enum visit *state, unsig
 	if (state[index] == DONE || depth > 1000)
 		return false;
 	state[index] = OPEN;
-	for
-		vec_each (dependency, &a->requires_) {
-			if (dependency->artifact == SIZE_MAX)
-				continue;
-			if (state[dependency->artifact] == OPEN) {
-				diagnostics_error(d->d, dependency->place,
-						  "'%s' requires '%s', which requires it in turn", a->image.value,
-						  dependency->image);
-				return true;
-			}
-			if (find_cycle(d, dependency->artifact, state, depth + 1))
-				return true;
+	for vec_each (dependency, &a->requires_) {
+		if (dependency->artifact == SIZE_MAX)
+			continue;
+		if (state[dependency->artifact] == OPEN) {
+			diagnostics_error(d->d, dependency->place, "'%s' requires '%s', which requires it in turn",
+					  a->image.value, dependency->image);
+			return true;
 		}
+		if (find_cycle(d, dependency->artifact, state, depth + 1))
+			return true;
+	}
 	state[index] = DONE;
 	return false;
 }
@@ -263,11 +256,9 @@ static void resolve_dependencies(struct decoder *d)
 		if (image && !map_has(&indices, image))
 			map_set(&indices, image, (void *)(uintptr_t)(i + 1));
 	}
-	for
-		vec_each (item, &config->artifacts)
-		for
-			vec_each (dependency, &(*item)->requires_)
-				resolve_dependency(d, dependency, &indices);
+	for vec_each (item, &config->artifacts)
+		for vec_each (dependency, &(*item)->requires_)
+			resolve_dependency(d, dependency, &indices);
 	map_release(&indices, NULL);
 }
 
@@ -281,11 +272,10 @@ void resolve_artifacts(struct decoder *d)
 		if (find_cycle(d, i, state, 0))
 			break;
 	free(state);
-	for
-		vec_each (item, &config->artifacts)
-			if ((*item)->required_by_others && (*item)->sync.mode != SYNC_NONE)
-				diagnostics_warning(d->d, (*item)->sync.place,
-						    "other artifacts require '%s': its sync rules are not used, every "
-						    "change rebuilds it and them",
-						    (*item)->image.value);
+	for vec_each (item, &config->artifacts)
+		if ((*item)->required_by_others && (*item)->sync.mode != SYNC_NONE)
+			diagnostics_warning(d->d, (*item)->sync.place,
+					    "other artifacts require '%s': its sync rules are not used, every "
+					    "change rebuilds it and them",
+					    (*item)->image.value);
 }

@@ -141,21 +141,19 @@ void decode_status_check(struct decoder *d, const struct yaml_node *value, void 
 /* The files were read before anything is decoded; here only what is not followed is told. */
 void decode_requires(struct decoder *d, const struct yaml_node *value, void *target)
 {
-	for
-		vec_each (item, &value->items)
-			decode_section(d, &section_config_dependency, *item, target);
+	for vec_each (item, &value->items)
+		decode_section(d, &section_config_dependency, *item, target);
 }
 
 void decode_run(struct decoder *d, const struct yaml_node *value, void *target)
 {
 	(void)target;
-	for
-		vec_each (pair, &value->pairs) {
-			struct run_config *run = vec_add(&d->config->run);
-			decode_section(d, &section_run, pair->value, run);
-			run->image = xstrdup(pair->key->text);
-			run->place = pair->key->place;
-		}
+	for vec_each (pair, &value->pairs) {
+		struct run_config *run = vec_add(&d->config->run);
+		decode_section(d, &section_run, pair->value, run);
+		run->image = xstrdup(pair->key->text);
+		run->place = pair->key->place;
+	}
 }
 
 /* Tag policies. */
@@ -192,18 +190,16 @@ void finish_tag_component(struct decoder *d, const struct yaml_node *node, void 
 		rule->name = xstrdup("");
 	if (!choose_policy(node, rule))
 		diagnostics_error(d->d, node->place, "the component '%s' has no tag policy", rule->name);
-	for
-		vec_each (other, &d->config->tag_components)
-			if (other != rule && str_equal(other->name, rule->name))
-				diagnostics_error(d->d, node->place, "two components have the name '%s'", rule->name);
+	for vec_each (other, &d->config->tag_components)
+		if (other != rule && str_equal(other->name, rule->name))
+			diagnostics_error(d->d, node->place, "two components have the name '%s'", rule->name);
 }
 
 void decode_custom_template(struct decoder *d, const struct yaml_node *value, void *target)
 {
 	struct config *config = d->config;
-	for
-		vec_each (component, &config->tag_components)
-			tag_rule_release(component);
+	for vec_each (component, &config->tag_components)
+		tag_rule_release(component);
 	vec_clear(&config->tag_components);
 	decode_section(d, &section_custom_template, value, target);
 	const struct yaml_node *components = yaml_get(value, "components");

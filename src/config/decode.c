@@ -23,31 +23,28 @@ static void *list_add(struct any_list *list, size_t size)
 
 void decode_strings(const struct yaml_node *value, struct strv *out)
 {
-	for
-		vec_each (item, &value->items) {
-			const char *text = yaml_text(*item);
-			if (text)
-				strv_push(out, text);
-		}
+	for vec_each (item, &value->items) {
+		const char *text = yaml_text(*item);
+		if (text)
+			strv_push(out, text);
+	}
 }
 
 void decode_texts(const struct yaml_node *value, struct text_list *out)
 {
-	for
-		vec_each (item, &value->items) {
-			const char *text = yaml_text(*item);
-			if (text)
-				vec_push(out, (struct text){.value = xstrdup(text), .place = (*item)->place});
-		}
+	for vec_each (item, &value->items) {
+		const char *text = yaml_text(*item);
+		if (text)
+			vec_push(out, (struct text){.value = xstrdup(text), .place = (*item)->place});
+	}
 }
 
 static void decode_pairs(const struct yaml_node *value, struct pair_list *out)
 {
-	for
-		vec_each (pair, &value->pairs)
-			vec_push(out, (struct pair){.name = xstrdup(pair->key->text),
-						    .value = xstrdup_or_null(yaml_text(pair->value)),
-						    .place = pair->key->place});
+	for vec_each (pair, &value->pairs)
+		vec_push(out, (struct pair){.name = xstrdup(pair->key->text),
+					    .value = xstrdup_or_null(yaml_text(pair->value)),
+					    .place = pair->key->place});
 }
 
 static void decode_command(const struct yaml_node *value, struct strv *out)
@@ -77,9 +74,8 @@ static void decode_int(const struct yaml_node *value, int *out)
 static void decode_objects(struct decoder *d, const struct section *section, const struct yaml_node *value,
 			   void *target)
 {
-	for
-		vec_each (item, &value->items)
-			decode_section(d, section, *item, list_add(target, section->size));
+	for vec_each (item, &value->items)
+		decode_section(d, section, *item, list_add(target, section->size));
 }
 
 static void decode_field(struct decoder *d, const struct field *field, const struct yaml_node *value, void *target)

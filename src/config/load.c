@@ -95,10 +95,9 @@ static void add_standalone(struct loader *l, struct loaded_file *file, const str
 		yaml_set(build, artifacts->key, artifacts->value);
 		yaml_set(document, yaml_new_text(&l->pool, "build", artifacts->key->place), build);
 	}
-	for
-		vec_each (pair, &overlay->pairs)
-			if (pair != artifacts)
-				yaml_set(document, pair->key, pair->value);
+	for vec_each (pair, &overlay->pairs)
+		if (pair != artifacts)
+			yaml_set(document, pair->key, pair->value);
 	vec_push(&file->documents, (struct document){.node = document});
 }
 
@@ -111,9 +110,8 @@ static void parse_file(struct loader *l, struct loaded_file *file, const struct 
 	struct yaml_documents documents = {0};
 	size_t errors = l->d.counts[SEVERITY_ERROR];
 	yaml_parse(&l->pool, source, &l->d, &documents);
-	for
-		vec_each (item, &documents)
-			add_document(l, file, *item);
+	for vec_each (item, &documents)
+		add_document(l, file, *item);
 	if (documents.len == 0 && l->d.counts[SEVERITY_ERROR] == errors)
 		diagnostics_error(&l->d, (struct place){.file = source->name}, "there is nothing in this file");
 	vec_release(&documents);
@@ -131,12 +129,11 @@ static struct loaded_file *new_file(struct loader *l, const char *path, const ch
 static int load_file(struct loader *l, const char *name, const char *path, const char *base_dir,
 		     struct loaded_file **out, struct error *err)
 {
-	for
-		vec_each (item, &l->loaded)
-			if (strcmp((*item)->path, path) == 0) {
-				*out = *item;
-				return 0;
-			}
+	for vec_each (item, &l->loaded)
+		if (strcmp((*item)->path, path) == 0) {
+			*out = *item;
+			return 0;
+		}
 	if (l->loaded.len >= FILES_MAX)
 		return error_set(err, E2BIG, "more than %d files require one another", FILES_MAX);
 	struct source *source = NULL;
@@ -188,12 +185,10 @@ static const char *image_of(const struct yaml_node *artifact)
 static struct yaml_node *overlay_artifacts(struct loader *l, struct yaml_node *artifacts, const struct yaml_node *over)
 {
 	struct yaml_node *result = yaml_copy(&l->pool, artifacts);
-	for
-		vec_each (item, &result->items)
-		for
-			vec_each (layer, &over->items)
-				if (image_of(*item) && str_equal(image_of(*item), image_of(*layer)))
-					*item = profile_merge(&l->pool, &section_artifact, *item, *layer);
+	for vec_each (item, &result->items)
+		for vec_each (layer, &over->items)
+			if (image_of(*item) && str_equal(image_of(*item), image_of(*layer)))
+				*item = profile_merge(&l->pool, &section_artifact, *item, *layer);
 	return result;
 }
 
@@ -229,13 +224,12 @@ static void check_overlay_images(struct loader *l, const struct loaded_file *fil
 {
 	const struct yaml_node *artifacts = yaml_get(file->overlay, "artifacts");
 	struct strv images = {0};
-	for
-		vec_each (document, &file->documents) {
-			const struct yaml_node *profiles = yaml_get(document->node, "profiles");
-			collect_images(document->node, &images);
-			for (size_t i = 0; profiles && i < profiles->items.len; i++)
-				collect_images(profiles->items.items[i], &images);
-		}
+	for vec_each (document, &file->documents) {
+		const struct yaml_node *profiles = yaml_get(document->node, "profiles");
+		collect_images(document->node, &images);
+		for (size_t i = 0; profiles && i < profiles->items.len; i++)
+			collect_images(profiles->items.items[i], &images);
+	}
 	for (size_t i = 0; artifacts && i < artifacts->items.len; i++) {
 		const struct yaml_node *node = yaml_get(artifacts->items.items[i], "image");
 		if (!yaml_text(node) || strv_contains(&images, node->text))
@@ -359,17 +353,15 @@ static int take_documents(struct loader *l, struct loaded_file *file, const stru
 static void check_names(struct loader *l, const struct strv *wanted, const char *what, bool profiles)
 {
 	struct strv known = {0};
-	for
-		vec_each (item, &l->loaded)
-		for
-			vec_each (document, &(*item)->documents) {
-				const struct yaml_node *list = profiles ? yaml_get(document->node, "profiles") : NULL;
-				if (!profiles && document->name)
-					strv_push(&known, document->name);
-				for (size_t i = 0; list && i < list->items.len; i++)
-					if (yaml_text(yaml_get(list->items.items[i], "name")))
-						strv_push(&known, yaml_text(yaml_get(list->items.items[i], "name")));
-			}
+	for vec_each (item, &l->loaded)
+		for vec_each (document, &(*item)->documents) {
+			const struct yaml_node *list = profiles ? yaml_get(document->node, "profiles") : NULL;
+			if (!profiles && document->name)
+				strv_push(&known, document->name);
+			for (size_t i = 0; list && i < list->items.len; i++)
+				if (yaml_text(yaml_get(list->items.items[i], "name")))
+					strv_push(&known, yaml_text(yaml_get(list->items.items[i], "name")));
+		}
 	for (size_t i = 0; i < wanted->len; i++) {
 		const char *name = wanted->items[i];
 		if ((profiles && name[0] == '-') || strv_contains(&known, name))
@@ -389,9 +381,8 @@ static int finish(struct loader *l, struct loaded_file *root, struct error *err)
 		return r;
 	check_names(l, &l->options->profiles, "profile", true);
 	check_names(l, &l->options->modules, "module", false);
-	for
-		vec_each (item, &l->loaded)
-			check_overlay_images(l, *item);
+	for vec_each (item, &l->loaded)
+		check_overlay_images(l, *item);
 	return diagnostics_failed(&l->d) ? -EINVAL : 0;
 }
 
@@ -435,18 +426,16 @@ int loader_run_text(struct loader *l, const char *name, const char *text, size_t
 
 void loader_release(struct loader *l)
 {
-	for
-		vec_each (item, &l->loaded) {
-			struct loaded_file *file = *item;
-			free(file->path);
-			free(file->base_dir);
-			vec_release(&file->documents);
-			free(file);
-		}
+	for vec_each (item, &l->loaded) {
+		struct loaded_file *file = *item;
+		free(file->path);
+		free(file->base_dir);
+		vec_release(&file->documents);
+		free(file);
+	}
 	vec_release(&l->loaded);
-	for
-		vec_each (module, &l->modules)
-			free(module->base_dir);
+	for vec_each (module, &l->modules)
+		free(module->base_dir);
 	vec_release(&l->modules);
 	yaml_pool_release(&l->pool);
 	diagnostics_release(&l->d);

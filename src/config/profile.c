@@ -37,13 +37,11 @@ static struct yaml_node *lay_map_over(struct yaml_pool *pool, const struct secti
 				      const struct yaml_node *over)
 {
 	struct yaml_node *result = yaml_copy(pool, base);
-	for
-		vec_each (pair, &over->pairs) {
-			struct yaml_node *before = yaml_get(base, pair->key->text);
-			bool both = before && before->kind == YAML_MAPPING && pair->value->kind == YAML_MAPPING;
-			yaml_set(result, pair->key,
-				 both ? lay_over(pool, section, before, pair->value, true) : pair->value);
-		}
+	for vec_each (pair, &over->pairs) {
+		struct yaml_node *before = yaml_get(base, pair->key->text);
+		bool both = before && before->kind == YAML_MAPPING && pair->value->kind == YAML_MAPPING;
+		yaml_set(result, pair->key, both ? lay_over(pool, section, before, pair->value, true) : pair->value);
+	}
 	return result;
 }
 
@@ -51,20 +49,19 @@ static struct yaml_node *lay_over(struct yaml_pool *pool, const struct section *
 				  const struct yaml_node *over, bool everything)
 {
 	struct yaml_node *result = base ? yaml_copy(pool, base) : yaml_new(pool, YAML_MAPPING, over->place);
-	for
-		vec_each (pair, &over->pairs) {
-			const struct field *field = section_field(section, pair->key->text);
-			if (!field || (says_nothing(pair->value) && strcmp(field->name, "sync") != 0))
-				continue;
-			struct yaml_node *before = yaml_get(base, pair->key->text), *value = pair->value;
-			bool both = before && before->kind == YAML_MAPPING && value->kind == YAML_MAPPING;
-			if (both && field->type == FIELD_OBJECT_MAP)
-				value = lay_map_over(pool, field->section, before, value);
-			else if (both && merges(field, everything))
-				value = lay_over(pool, field->section, before, value, everything);
-			drop_group(section, field, result);
-			yaml_set(result, pair->key, value);
-		}
+	for vec_each (pair, &over->pairs) {
+		const struct field *field = section_field(section, pair->key->text);
+		if (!field || (says_nothing(pair->value) && strcmp(field->name, "sync") != 0))
+			continue;
+		struct yaml_node *before = yaml_get(base, pair->key->text), *value = pair->value;
+		bool both = before && before->kind == YAML_MAPPING && value->kind == YAML_MAPPING;
+		if (both && field->type == FIELD_OBJECT_MAP)
+			value = lay_map_over(pool, field->section, before, value);
+		else if (both && merges(field, everything))
+			value = lay_over(pool, field->section, before, value, everything);
+		drop_group(section, field, result);
+		yaml_set(result, pair->key, value);
+	}
 	return result;
 }
 
@@ -162,14 +159,13 @@ static bool is_activated(const struct yaml_node *profile, const struct config_op
 		return false;
 	if (all_node)
 		yaml_bool(all_node, &all);
-	for
-		vec_each (item, &activation->items) {
-			bool holds = environment_matches(yaml_get(*item, "env"), d) &&
-				     word_matches(yaml_get(*item, "kubeContext"), options->kube_context) &&
-				     word_matches(yaml_get(*item, "command"), options->command);
-			if (holds != all)
-				return holds;
-		}
+	for vec_each (item, &activation->items) {
+		bool holds = environment_matches(yaml_get(*item, "env"), d) &&
+			     word_matches(yaml_get(*item, "kubeContext"), options->kube_context) &&
+			     word_matches(yaml_get(*item, "command"), options->command);
+		if (holds != all)
+			return holds;
+	}
 	return all;
 }
 

@@ -49,12 +49,11 @@ static json_t *strings(const struct strv *v)
 static json_t *environment(const struct run_config *run)
 {
 	json_t *array = json_array();
-	for
-		vec_each (pair, &run->env) {
-			const char *value = pair->value ? pair->value : getenv(pair->name);
-			if (value)
-				json_array_append_new(array, json_sprintf("%s=%s", pair->name, value));
-		}
+	for vec_each (pair, &run->env) {
+		const char *value = pair->value ? pair->value : getenv(pair->name);
+		if (value)
+			json_array_append_new(array, json_sprintf("%s=%s", pair->name, value));
+	}
 	return array;
 }
 
@@ -96,19 +95,17 @@ static void add_run(const struct container_plan *plan, json_t *body, json_t *hos
 static void add_ports(const struct port_plans *ports, json_t *body, json_t *host)
 {
 	json_t *exposed = json_object(), *bindings = json_object();
-	for
-		vec_each (port, ports) {
-			_cleanup_free_ char *key = xasprintf("%u/%s", port->container, port->udp ? "udp" : "tcp");
-			_cleanup_free_ char *local = xasprintf("%u", port->local);
-			json_object_set_new(exposed, key, json_object());
-			json_t *list = json_object_get(bindings, key);
-			if (!list) {
-				list = json_array();
-				json_object_set_new(bindings, key, list);
-			}
-			json_array_append_new(list,
-					      json_pack("{s:s, s:s}", "HostIp", port->address, "HostPort", local));
+	for vec_each (port, ports) {
+		_cleanup_free_ char *key = xasprintf("%u/%s", port->container, port->udp ? "udp" : "tcp");
+		_cleanup_free_ char *local = xasprintf("%u", port->local);
+		json_object_set_new(exposed, key, json_object());
+		json_t *list = json_object_get(bindings, key);
+		if (!list) {
+			list = json_array();
+			json_object_set_new(bindings, key, list);
 		}
+		json_array_append_new(list, json_pack("{s:s, s:s}", "HostIp", port->address, "HostPort", local));
+	}
 	json_object_set_new(body, "ExposedPorts", exposed);
 	json_object_set_new(host, "PortBindings", bindings);
 }

@@ -16,10 +16,9 @@ int deployer_open(const struct deploy_options *options, struct deployer **deploy
 
 void published_ports_release(struct published_ports *ports)
 {
-	for
-		vec_each (port, ports) {
-			free(port->image);
-			free(port->address);
-		}
+	for vec_each (port, ports) {
+		free(port->image);
+		free(port->address);
+	}
 	vec_release(ports);
 }

@@ -11,7 +11,7 @@ struct deployer;
 struct deployed_image {
 	const struct artifact *artifact; /* NULL: an image that is deployed but not built here */
 	const char *image;
-	const char *tag;      /* to run */
+	const char *tag; /* to run */
 	const char *image_id;
 };
 
@@ -28,7 +28,8 @@ void published_ports_release(struct published_ports *ports);
 
 struct deploy_options {
 	const struct config *config;
-	const char *run_id; /* label skiff.run of all that belongs to this run; the same for the same project: a hash of the configuration's path */
+	const char *
+		run_id; /* label skiff.run of all that belongs to this run; the same for the same project: a hash of the configuration's path */
 	struct docker *docker;
 	bool embedded;
 	bool no_ports; /* --port-forward=false */
@@ -40,7 +41,8 @@ struct deployer_ops {
 	const char *name;
 	/* Starts (or replaces: the old container serves until the new one is created) one image's container. On failure the old one serves again; where there was
 	 * none, one that ended at once (-ECHILD, with its last lines) stays, so that a change carried into it can heal it. Safe for several images at once. */
-	int (*deploy)(struct deployer *d, const struct deployed_image *image, struct published_ports *ports, struct cancel *cancel, struct error *err);
+	int (*deploy)(struct deployer *d, const struct deployed_image *image, struct published_ports *ports,
+		      struct cancel *cancel, struct error *err);
 	/* Removes what an earlier, killed run of the same run_id left behind; `alive` runs (their process exists) are left alone: -EBUSY with words. */
 	int (*sweep)(struct deployer *d, struct cancel *cancel, struct error *err);
 	/* Removes all of the run: containers, the network. Never volumes that the person named. -EBUSY (and nothing removed) where another skiff that lives

@@ -47,11 +47,10 @@ static struct docker_deployer *cast(struct deployer *d)
 /* The image's entry; made where there is none. With the mutex. */
 static struct deployed *entry_of(struct docker_deployer *d, const char *image)
 {
-	for
-		vec_each (entry, &d->images) {
-			if (str_equal((*entry)->image, image))
-				return *entry;
-		}
+	for vec_each (entry, &d->images) {
+		if (str_equal((*entry)->image, image))
+			return *entry;
+	}
 	struct deployed *made = xcalloc(1, sizeof(*made));
 	made->image = xstrdup(image);
 	vec_push(&d->images, made);
@@ -60,11 +59,10 @@ static struct deployed *entry_of(struct docker_deployer *d, const char *image)
 
 static const struct run_config *run_of(const struct config *config, const char *image)
 {
-	for
-		vec_each (run, &config->run) {
-			if (str_equal(run->image, image))
-				return run;
-		}
+	for vec_each (run, &config->run) {
+		if (str_equal(run->image, image))
+			return run;
+	}
 	return NULL;
 }
 
@@ -78,30 +76,27 @@ struct taken { /* by other images of the run, or refused */
 static bool is_taken(void *data, unsigned port)
 {
 	const struct taken *taken = data;
-	for
-		vec_each (refused, &taken->d->refused) {
-			if (*refused == port)
+	for vec_each (refused, &taken->d->refused) {
+		if (*refused == port)
+			return true;
+	}
+	for vec_each (entry, &taken->d->images) {
+		for (size_t i = 0; *entry != taken->except && i < (*entry)->ports.len; i++) {
+			if ((*entry)->ports.items[i].local == port)
 				return true;
 		}
-	for
-		vec_each (entry, &taken->d->images) {
-			for (size_t i = 0; *entry != taken->except && i < (*entry)->ports.len; i++) {
-				if ((*entry)->ports.items[i].local == port)
-					return true;
-			}
-		}
+	}
 	return false;
 }
 
 static struct port_plans copy_plans(const struct port_plans *plans)
 {
 	struct port_plans copy = {0};
-	for
-		vec_each (plan, plans) {
-			struct port_plan *item = vec_add(&copy);
-			*item = *plan;
-			item->address = xstrdup(plan->address);
-		}
+	for vec_each (plan, plans) {
+		struct port_plan *item = vec_add(&copy);
+		*item = *plan;
+		item->address = xstrdup(plan->address);
+	}
 	return copy;
 }
 
@@ -126,27 +121,25 @@ static bool port_refused(struct docker_deployer *d, const struct port_plans *pla
 		return false;
 	bool marked = false;
 	pthread_mutex_lock(&d->mutex);
-	for
-		vec_each (plan, plans) {
-			char text[16];
-			snprintf(text, sizeof(text), ":%u", plan->local);
-			if (!plan->fixed && strstr(message, text)) {
-				vec_push(&d->refused, plan->local);
-				marked = true;
-			}
+	for vec_each (plan, plans) {
+		char text[16];
+		snprintf(text, sizeof(text), ":%u", plan->local);
+		if (!plan->fixed && strstr(message, text)) {
+			vec_push(&d->refused, plan->local);
+			marked = true;
 		}
+	}
 	pthread_mutex_unlock(&d->mutex);
 	return marked;
 }
 
 static void publish(const struct deployed_image *image, const struct port_plans *plans, struct published_ports *ports)
 {
-	for
-		vec_each (plan, plans)
-			vec_push(ports, (struct published_port){.image = xstrdup(image->image),
-								.address = xstrdup(plan->address),
-								.local = plan->local,
-								.container = plan->container});
+	for vec_each (plan, plans)
+		vec_push(ports, (struct published_port){.image = xstrdup(image->image),
+							.address = xstrdup(plan->address),
+							.local = plan->local,
+							.container = plan->container});
 }
 
 /* Starting. */
@@ -417,11 +410,10 @@ static int docker_cleanup(struct deployer *base, struct error *err)
 		r = remove_all(d, true, NULL, err);
 	pthread_mutex_lock(&d->mutex);
 	d->network_ready = false;
-	for
-		vec_each (entry, &d->images) {
-			free((*entry)->container);
-			(*entry)->container = NULL;
-		}
+	for vec_each (entry, &d->images) {
+		free((*entry)->container);
+		(*entry)->container = NULL;
+	}
 	pthread_mutex_unlock(&d->mutex);
 	return r;
 }
@@ -432,13 +424,12 @@ static void docker_free(struct deployer *base)
 		return;
 	struct docker_deployer *d = cast(base);
 	cleanup_close(&d->lock_fd);
-	for
-		vec_each (entry, &d->images) {
-			free((*entry)->image);
-			free((*entry)->container);
-			port_plans_release(&(*entry)->ports);
-			free(*entry);
-		}
+	for vec_each (entry, &d->images) {
+		free((*entry)->image);
+		free((*entry)->container);
+		port_plans_release(&(*entry)->ports);
+		free(*entry);
+	}
 	vec_release(&d->images);
 	vec_release(&d->refused);
 	free(d->run_id);

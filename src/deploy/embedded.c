@@ -34,10 +34,9 @@ static struct embedded_deployer *self(struct deployer *d)
 
 static const struct run_config *find_run_config(const struct config *config, const char *image)
 {
-	for
-		vec_each (run, &config->run)
-			if (str_equal(run->image, image))
-				return run;
+	for vec_each (run, &config->run)
+		if (str_equal(run->image, image))
+			return run;
 	return NULL;
 }
 
@@ -134,10 +133,9 @@ static int stop_signal(const char *text)
 /* Adds a port, once. */
 static void publish(struct published_ports *ports, const char *image, unsigned port)
 {
-	for
-		vec_each (known, ports)
-			if (known->container == port && str_equal(known->image, image))
-				return;
+	for vec_each (known, ports)
+		if (known->container == port && str_equal(known->image, image))
+			return;
 	vec_push(ports, (struct published_port){.image = xstrdup(image),
 						.address = xstrdup("127.0.0.1"),
 						.local = port,
@@ -175,14 +173,13 @@ static void fill_ports(const struct config *config, const struct embedded_image 
 	}
 	for (size_t i = 0; run && i < run->ports.len; i++)
 		publish_written(run->ports.items[i], start, ports);
-	for
-		vec_each (forward, &config->port_forward)
-			if (str_equal(forward->resource_name, start->image) && forward->local_port &&
-			    forward->local_port != forward->port)
-				strv_pushf(&start->notes,
-					   "portForward to %u: without an engine the program is reached at its own "
-					   "port, %u",
-					   forward->local_port, forward->port);
+	for vec_each (forward, &config->port_forward)
+		if (str_equal(forward->resource_name, start->image) && forward->local_port &&
+		    forward->local_port != forward->port)
+			strv_pushf(&start->notes,
+				   "portForward to %u: without an engine the program is reached at its own "
+				   "port, %u",
+				   forward->local_port, forward->port);
 }
 
 static int fill_start(struct embedded_deployer *e, const struct embedded_image *image, struct embedded_start *start,
@@ -207,9 +204,8 @@ static int fill_start(struct embedded_deployer *e, const struct embedded_image *
 			   "user %s: without an engine and as an ordinary user, the program runs as your own user, "
 			   "which it sees as 0",
 			   start->user);
-	for
-		vec_each (artifact, &e->config->artifacts)
-			strv_push(&start->hosts, path_base((*artifact)->image.value));
+	for vec_each (artifact, &e->config->artifacts)
+		strv_push(&start->hosts, path_base((*artifact)->image.value));
 	return run ? fill_volumes(start, run, err) : 0;
 }
 
@@ -384,9 +380,8 @@ static int cleanup(struct deployer *d, struct error *err)
 static void free_deployer(struct deployer *d)
 {
 	struct embedded_deployer *e = self(d);
-	for
-		vec_each (s, &e->services)
-			release_service(s);
+	for vec_each (s, &e->services)
+		release_service(s);
 	vec_release(&e->services);
 	pthread_mutex_destroy(&e->lock);
 	free(e->run_id);

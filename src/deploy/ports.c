@@ -19,9 +19,8 @@ static void port_plan_release(struct port_plan *plan)
 
 void port_plans_release(struct port_plans *plans)
 {
-	for
-		vec_each (plan, plans)
-			free(plan->address);
+	for vec_each (plan, plans)
+		free(plan->address);
 	vec_release(plans);
 }
 
@@ -129,18 +128,15 @@ int ports_plan(const struct config *config, const char *image, const struct run_
 		if (r < 0)
 			return error_at(err, run->place, -r, "%s", inner.message);
 	}
-	for
-		vec_each (forward, &config->port_forward) {
-			if (!forward->resource_type || strcasecmp(forward->resource_type, "container") != 0 ||
-			    !forward->resource_name || !image_is_named(image, forward->resource_name) ||
-			    forward->port == 0)
-				continue;
-			vec_push(plans,
-				 (struct port_plan){.address = xstrdup(forward->address ? forward->address : loopback),
-						    .wanted = forward->local_port,
-						    .container = forward->port});
-			any = true;
-		}
+	for vec_each (forward, &config->port_forward) {
+		if (!forward->resource_type || strcasecmp(forward->resource_type, "container") != 0 ||
+		    !forward->resource_name || !image_is_named(image, forward->resource_name) || forward->port == 0)
+			continue;
+		vec_push(plans, (struct port_plan){.address = xstrdup(forward->address ? forward->address : loopback),
+						   .wanted = forward->local_port,
+						   .container = forward->port});
+		any = true;
+	}
 	bool ignored = false;
 	return any ? 0 : plan_texts(exposed, &ignored, plans, err);
 }
@@ -199,34 +195,31 @@ static unsigned held_before(const struct port_plans *before, const struct port_p
 
 static bool chosen_here(const struct port_plans *plans, unsigned port)
 {
-	for
-		vec_each (plan, plans) {
-			if (plan->local == port)
-				return true;
-		}
+	for vec_each (plan, plans) {
+		if (plan->local == port)
+			return true;
+	}
 	return false;
 }
 
 int ports_choose(struct port_plans *plans, const struct port_plans *before, bool (*taken)(void *data, unsigned port),
 		 void *data, bool remote, struct error *err)
 {
-	for
-		vec_each (plan, plans)
-			plan->local = 0;
-	for
-		vec_each (plan, plans) {
-			unsigned held = held_before(before, plan);
-			unsigned wanted = plan->wanted ? plan->wanted : plan->container;
-			if (held && !taken(data, held) && !chosen_here(plans, held))
-				plan->local = held;
-			else if (!chosen_here(plans, wanted) && usable(plan, wanted, taken, data, remote))
-				plan->local = wanted;
-			else if (plan->fixed)
-				return error_set(err, EADDRINUSE, "port %u of %s is taken by another program", wanted,
-						 plan->address);
-			else if (!choose_free(plan, taken, data))
-				return error_set(err, EADDRINUSE, "no free port on %s for the container's port %u",
-						 plan->address, plan->container);
-		}
+	for vec_each (plan, plans)
+		plan->local = 0;
+	for vec_each (plan, plans) {
+		unsigned held = held_before(before, plan);
+		unsigned wanted = plan->wanted ? plan->wanted : plan->container;
+		if (held && !taken(data, held) && !chosen_here(plans, held))
+			plan->local = held;
+		else if (!chosen_here(plans, wanted) && usable(plan, wanted, taken, data, remote))
+			plan->local = wanted;
+		else if (plan->fixed)
+			return error_set(err, EADDRINUSE, "port %u of %s is taken by another program", wanted,
+					 plan->address);
+		else if (!choose_free(plan, taken, data))
+			return error_set(err, EADDRINUSE, "no free port on %s for the container's port %u",
+					 plan->address, plan->container);
+	}
 	return 0;
 }

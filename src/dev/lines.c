@@ -54,8 +54,8 @@ static void flush(void *data)
 	for vec_each (line, &lines)
 		event_emit(pipe->bus, line->type,
 			   json_pack("{s:o, s:o, s:s, s:o}", "image", event_text(line->image), "instance",
-				     event_text(line->instance), "stream", line->stream == 2 ? "stderr" : "stdout", "line",
-				     event_text(line->text)));
+				     event_text(line->instance), "stream", line->stream == 2 ? "stderr" : "stdout",
+				     "line", event_text(line->text)));
 	release_lines(&lines);
 }
 

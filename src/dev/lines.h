@@ -17,6 +17,7 @@ void line_pipe_free(struct line_pipe *pipe);
 
 /* From any thread; waits while LINE_PIPE_MAX bytes are not yet taken. type: EVENT_LOG or EVENT_PROGRESS. */
 enum { LINE_PIPE_MAX = 1 << 20 };
-void line_pipe_put(struct line_pipe *pipe, enum event_type type, const char *image, const char *instance, int stream, const char *line, size_t len);
+void line_pipe_put(struct line_pipe *pipe, enum event_type type, const char *image, const char *instance, int stream,
+		   const char *line, size_t len);
 
 #endif

@@ -29,8 +29,9 @@ void tell_change(struct dev *dev, const struct change_set *changes)
 	json_t *paths = json_array();
 	for (size_t i = 0; i < changes->len && i < PATHS_TOLD; i++) {
 		const char *below = path_below(changes->items[i].path, cwd);
-		json_array_append_new(paths, json_pack("{s:o, s:s}", "path", event_text(below ? below : changes->items[i].path),
-						       "kind", change_kind_name(changes->items[i].kind)));
+		json_array_append_new(paths, json_pack("{s:o, s:s}", "path",
+						       event_text(below ? below : changes->items[i].path), "kind",
+						       change_kind_name(changes->items[i].kind)));
 	}
 	tell(dev, EVENT_CHANGE, json_pack("{s:I, s:o}", "files", (json_int_t)changes->len, "paths", paths));
 }
@@ -39,7 +40,8 @@ void tell_decision(const struct lane *lane, const struct decision *d)
 {
 	json_t *deciding = json_null();
 	if (d->deciding_path || d->deciding_where)
-		deciding = json_pack("{s:o, s:o}", "path", event_text(d->deciding_path), "where", event_text(d->deciding_where));
+		deciding = json_pack("{s:o, s:o}", "path", event_text(d->deciding_path), "where",
+				     event_text(d->deciding_where));
 	tell(lane->dev, EVENT_DECISION,
 	     json_pack("{s:o, s:s, s:o, s:o}", "image", event_text(lane->artifact->image.value), "decision",
 		       decision_kind_name(d->kind), "reason", event_text(d->reason), "deciding", deciding));
@@ -47,8 +49,8 @@ void tell_decision(const struct lane *lane, const struct decision *d)
 
 static json_t *build_fields(const struct lane *lane, const char *status, double ms)
 {
-	json_t *fields = json_pack("{s:o, s:s, s:o, s:o}", "image", event_text(lane->artifact->image.value), "status", status,
-				   "tag", event_text(lane->tag), "reason", event_text(lane->build_reason));
+	json_t *fields = json_pack("{s:o, s:s, s:o, s:o}", "image", event_text(lane->artifact->image.value), "status",
+				   status, "tag", event_text(lane->tag), "reason", event_text(lane->build_reason));
 	if (ms >= 0)
 		json_object_set_new(fields, "ms", json_real(ms));
 	return fields;
@@ -73,16 +75,16 @@ static json_t *ports_json(const struct published_ports *ports, const char *image
 	json_t *list = json_array();
 	for vec_each (port, ports)
 		if (!image || str_equal(port->image, image))
-			json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:i}", "image", event_text(port->image), "address",
-							      event_text(port->address), "local", (int)port->local,
-							      "container", (int)port->container));
+			json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:i}", "image", event_text(port->image),
+							      "address", event_text(port->address), "local",
+							      (int)port->local, "container", (int)port->container));
 	return list;
 }
 
 void tell_deploy(const struct lane *lane, const char *status, double ms, const struct published_ports *ports)
 {
-	json_t *fields = json_pack("{s:o, s:s, s:o}", "image", event_text(lane->artifact->image.value), "status", status,
-				   "reason", event_text(lane->build_reason));
+	json_t *fields = json_pack("{s:o, s:s, s:o}", "image", event_text(lane->artifact->image.value), "status",
+				   status, "reason", event_text(lane->build_reason));
 	if (ms >= 0)
 		json_object_set_new(fields, "ms", json_real(ms));
 	if (ports)
@@ -92,8 +94,8 @@ void tell_deploy(const struct lane *lane, const char *status, double ms, const s
 
 void tell_instance(const struct lane_instance *instance, const char *status)
 {
-	json_t *fields = json_pack("{s:o, s:o, s:s}", "image", event_text(instance->lane->artifact->image.value), "instance",
-				   event_text(instance->info.name), "status", status);
+	json_t *fields = json_pack("{s:o, s:o, s:s}", "image", event_text(instance->lane->artifact->image.value),
+				   "instance", event_text(instance->info.name), "status", status);
 	if (!instance->info.running)
 		json_object_set_new(fields, "code", json_integer(instance->info.exit_code));
 	tell(instance->lane->dev, EVENT_INSTANCE, fields);
@@ -114,16 +116,18 @@ void tell_ready(struct dev *dev)
 {
 	json_t *urls = json_array();
 	for vec_each (port, &dev->ports) {
-		_cleanup_free_ char *url = xasprintf("http://%s:%u",
-						     str_equal(port->address, "127.0.0.1") || str_equal(port->address, "0.0.0.0")
-							     ? "localhost"
-							     : port->address,
-						     port->local);
+		_cleanup_free_ char *url =
+			xasprintf("http://%s:%u",
+				  str_equal(port->address, "127.0.0.1") || str_equal(port->address, "0.0.0.0")
+					  ? "localhost"
+					  : port->address,
+				  port->local);
 		json_array_append_new(urls, json_string(url));
 	}
-	tell(dev, EVENT_READY, json_pack("{s:I, s:o, s:o, s:s, s:i}", "files", (json_int_t)watch_file_count(dev->watch), "urls", urls,
-					 "ports", ports_json(&dev->ports, NULL), "runtime", dev->runtime->ops->name, "artifacts",
-					 (int)dev->lanes.len));
+	tell(dev, EVENT_READY,
+	     json_pack("{s:I, s:o, s:o, s:s, s:i}", "files", (json_int_t)watch_file_count(dev->watch), "urls", urls,
+		       "ports", ports_json(&dev->ports, NULL), "runtime", dev->runtime->ops->name, "artifacts",
+		       (int)dev->lanes.len));
 }
 
 void tell_idle(struct dev *dev)
@@ -131,8 +135,7 @@ void tell_idle(struct dev *dev)
 	int errors = 0;
 	for vec_each (lane, &dev->lanes)
 		errors += (*lane)->error != NULL;
-	event_emit(dev->bus, EVENT_IDLE,
-		   json_pack("{s:i, s:[], s:i}", "errors", errors, "drift", "verified", 0));
+	event_emit(dev->bus, EVENT_IDLE, json_pack("{s:i, s:[], s:i}", "errors", errors, "drift", "verified", 0));
 }
 
 static json_t *carried_paths(const struct lane *lane, const struct carry *carry)
@@ -141,8 +144,8 @@ static json_t *carried_paths(const struct lane *lane, const struct carry *carry)
 	for (size_t i = 0; i < carry->len && i < PATHS_TOLD; i++) {
 		const struct carry_item *item = &carry->items[i];
 		const char *below = item->src ? path_below(item->src, lane->artifact->context) : NULL;
-		json_array_append_new(paths, json_pack("{s:o, s:o}", "src", event_text(below ? below : item->src), "dest",
-						       event_text(item->dest)));
+		json_array_append_new(paths, json_pack("{s:o, s:o}", "src", event_text(below ? below : item->src),
+						       "dest", event_text(item->dest)));
 	}
 	return paths;
 }
@@ -151,13 +154,15 @@ void tell_sync(const struct lane_instance *instance, const struct carry *carry, 
 	       const char *status, const struct sync_timing *t, const char *message)
 {
 	uint64_t now = monotonic_ns();
-	json_t *ms = json_pack("{s:f, s:f, s:f, s:f, s:f}", "detect", between_ms(t->first_event_ns, t->planned_ns), "plan",
-			       between_ms(t->planned_ns, t->decided_ns), "generate", 0.0, "transfer", t->transfer_us / 1e3, "total",
-			       between_ms(t->first_event_ns ? t->first_event_ns : t->decided_ns, now));
-	json_t *fields = json_pack("{s:o, s:o, s:I, s:I, s:s, s:b, s:o, s:o}", "image", event_text(instance->lane->artifact->image.value),
-				   "instance", event_text(instance->info.name), "files", (json_int_t)carry->len, "bytes",
-				   (json_int_t)report->bytes, "status", status, "atomic", report->atomic, "ms", ms, "paths",
-				   carried_paths(instance->lane, carry));
+	json_t *ms =
+		json_pack("{s:f, s:f, s:f, s:f, s:f}", "detect", between_ms(t->first_event_ns, t->planned_ns), "plan",
+			  between_ms(t->planned_ns, t->decided_ns), "generate", 0.0, "transfer", t->transfer_us / 1e3,
+			  "total", between_ms(t->first_event_ns ? t->first_event_ns : t->decided_ns, now));
+	json_t *fields = json_pack("{s:o, s:o, s:I, s:I, s:s, s:b, s:o, s:o}", "image",
+				   event_text(instance->lane->artifact->image.value), "instance",
+				   event_text(instance->info.name), "files", (json_int_t)carry->len, "bytes",
+				   (json_int_t)report->bytes, "status", status, "atomic", report->atomic, "ms", ms,
+				   "paths", carried_paths(instance->lane, carry));
 	if (message)
 		json_object_set_new(fields, "message", event_text(message));
 	tell(instance->lane->dev, EVENT_SYNC, fields);

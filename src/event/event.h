@@ -9,18 +9,18 @@
 #include "base/str.h"
 
 enum event_type {
-	EVENT_READY,    /* deployed and watching: files (count watched), urls */
-	EVENT_CHANGE,   /* paths: [{path, kind}] */
+	EVENT_READY,	/* deployed and watching: files (count watched), urls */
+	EVENT_CHANGE,	/* paths: [{path, kind}] */
 	EVENT_DECISION, /* image, decision, reason, deciding {path, where} */
 	EVENT_GENERATE, /* image, command, status, ms */
-	EVENT_SYNC,     /* image, instance, files, bytes, status, atomic, ms {detect, plan, generate, transfer, total} */
-	EVENT_BUILD,    /* image, status (started, succeeded, failed, cached), tag, ms, output on failure */
-	EVENT_DEPLOY,   /* image, status, ms, ports */
+	EVENT_SYNC,   /* image, instance, files, bytes, status, atomic, ms {detect, plan, generate, transfer, total} */
+	EVENT_BUILD,  /* image, status (started, succeeded, failed, cached), tag, ms, output on failure */
+	EVENT_DEPLOY, /* image, status, ms, ports */
 	EVENT_INSTANCE, /* image, instance, status (running, exited, gone), code */
-	EVENT_LOG,      /* image, instance, stream, line: a container's output (not in --events) */
-	EVENT_ERROR,    /* image, message, place */
-	EVENT_IDLE,     /* errors, drift, verified */
-	EVENT_WARNING,  /* message, place */
+	EVENT_LOG,	/* image, instance, stream, line: a container's output (not in --events) */
+	EVENT_ERROR,	/* image, message, place */
+	EVENT_IDLE,	/* errors, drift, verified */
+	EVENT_WARNING,	/* message, place */
 	EVENT_PROGRESS, /* image, line: a builder's output while it runs (not in --events) */
 };
 

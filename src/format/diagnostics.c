@@ -137,10 +137,9 @@ static void sort(struct diagnostics *d)
 void diagnostics_format(struct diagnostics *d, enum severity severity, struct str *out)
 {
 	sort(d);
-	for
-		vec_each (item, &d->items)
-			if (item->severity == severity)
-				diagnostic_format(d, item, out);
+	for vec_each (item, &d->items)
+		if (item->severity == severity)
+			diagnostic_format(d, item, out);
 	if (d->counts[severity] > DIAGNOSTICS_MAX)
 		str_addf(out, "… and %zu more\n", d->counts[severity] - DIAGNOSTICS_MAX);
 }
@@ -153,9 +152,8 @@ char *suggestion(const char *word, const char *const *candidates)
 
 void diagnostics_release(struct diagnostics *d)
 {
-	for
-		vec_each (item, &d->items)
-			free(item->message);
+	for vec_each (item, &d->items)
+		free(item->message);
 	vec_release(&d->items);
 	d->counts[SEVERITY_ERROR] = d->counts[SEVERITY_WARNING] = 0;
 }

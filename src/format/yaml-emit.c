@@ -114,24 +114,21 @@ static void emit(const struct yaml_node *node, unsigned indent, struct str *out)
 		return;
 	}
 	bool first = true;
-	for
-		vec_each (item, &node->items) {
-			if (!first)
-				new_line(indent, out);
-			first = false;
-			str_add_char(out, '-');
-			emit_child(*item, indent + INDENT, true, out);
-		}
-	for
-		vec_each (pair, &node->pairs) {
-			if (!first)
-				new_line(indent, out);
-			first = false;
-			emit_scalar(pair->key, 0, out);
-			str_add_char(out, ':');
-			emit_child(pair->value, pair->value->kind == YAML_SEQUENCE ? indent : indent + INDENT, false,
-				   out);
-		}
+	for vec_each (item, &node->items) {
+		if (!first)
+			new_line(indent, out);
+		first = false;
+		str_add_char(out, '-');
+		emit_child(*item, indent + INDENT, true, out);
+	}
+	for vec_each (pair, &node->pairs) {
+		if (!first)
+			new_line(indent, out);
+		first = false;
+		emit_scalar(pair->key, 0, out);
+		str_add_char(out, ':');
+		emit_child(pair->value, pair->value->kind == YAML_SEQUENCE ? indent : indent + INDENT, false, out);
+	}
 }
 
 void yaml_emit(const struct yaml_node *node, struct str *out)

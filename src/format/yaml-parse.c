@@ -59,13 +59,12 @@ static bool merge_one(struct reader *r, struct frame *f, const struct yaml_node 
 {
 	if (from->kind != YAML_MAPPING)
 		return fail(r, f->merge->place, "'<<' takes a mapping, or a list of mappings");
-	for
-		vec_each (pair, &from->pairs) {
-			if (map_has(&f->keys, pair->key->text))
-				continue;
-			map_set(&f->keys, pair->key->text, pair->key);
-			vec_push(&f->node->pairs, *pair);
-		}
+	for vec_each (pair, &from->pairs) {
+		if (map_has(&f->keys, pair->key->text))
+			continue;
+		map_set(&f->keys, pair->key->text, pair->key);
+		vec_push(&f->node->pairs, *pair);
+	}
 	return true;
 }
 
@@ -75,22 +74,19 @@ static bool merge(struct reader *r, struct frame *f)
 		return true;
 	if (f->merge->kind != YAML_SEQUENCE)
 		return merge_one(r, f, f->merge);
-	for
-		vec_each (item, &f->merge->items)
-			if (!merge_one(r, f, *item))
-				return false;
+	for vec_each (item, &f->merge->items)
+		if (!merge_one(r, f, *item))
+			return false;
 	return true;
 }
 
 static void weigh(struct yaml_node *node)
 {
 	uint64_t weight = 1;
-	for
-		vec_each (item, &node->items)
-			weight += (*item)->weight;
-	for
-		vec_each (pair, &node->pairs)
-			weight += 1 + (uint64_t)pair->value->weight;
+	for vec_each (item, &node->items)
+		weight += (*item)->weight;
+	for vec_each (pair, &node->pairs)
+		weight += 1 + (uint64_t)pair->value->weight;
 	node->weight = weight > UINT32_MAX ? UINT32_MAX : (uint32_t)weight;
 }
 

@@ -29,25 +29,22 @@ struct yaml_node *yaml_copy(struct yaml_pool *pool, const struct yaml_node *node
 	copy->in_quotes = node->in_quotes;
 	copy->weight = node->weight;
 	copy->text = xstrdup_or_null(node->text);
-	for
-		vec_each (item, &node->items)
-			vec_push(&copy->items, *item);
-	for
-		vec_each (pair, &node->pairs)
-			vec_push(&copy->pairs, *pair);
+	for vec_each (item, &node->items)
+		vec_push(&copy->items, *item);
+	for vec_each (pair, &node->pairs)
+		vec_push(&copy->pairs, *pair);
 	return copy;
 }
 
 void yaml_pool_release(struct yaml_pool *pool)
 {
-	for
-		vec_each (item, &pool->nodes) {
-			struct yaml_node *node = *item;
-			free(node->text);
-			vec_release(&node->items);
-			vec_release(&node->pairs);
-			free(node);
-		}
+	for vec_each (item, &pool->nodes) {
+		struct yaml_node *node = *item;
+		free(node->text);
+		vec_release(&node->items);
+		vec_release(&node->pairs);
+		free(node);
+	}
 	vec_release(&pool->nodes);
 }
 
@@ -55,10 +52,9 @@ const struct yaml_pair *yaml_pair(const struct yaml_node *mapping, const char *k
 {
 	if (!mapping)
 		return NULL;
-	for
-		vec_each (pair, &mapping->pairs)
-			if (strcmp(pair->key->text, key) == 0)
-				return pair;
+	for vec_each (pair, &mapping->pairs)
+		if (strcmp(pair->key->text, key) == 0)
+			return pair;
 	return NULL;
 }
 
@@ -70,12 +66,11 @@ struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key)
 
 void yaml_set(struct yaml_node *mapping, struct yaml_node *key, struct yaml_node *value)
 {
-	for
-		vec_each (pair, &mapping->pairs)
-			if (strcmp(pair->key->text, key->text) == 0) {
-				*pair = (struct yaml_pair){.key = key, .value = value};
-				return;
-			}
+	for vec_each (pair, &mapping->pairs)
+		if (strcmp(pair->key->text, key->text) == 0) {
+			*pair = (struct yaml_pair){.key = key, .value = value};
+			return;
+		}
 	vec_push(&mapping->pairs, (struct yaml_pair){.key = key, .value = value});
 }
 

@@ -6,11 +6,11 @@
 
 struct cancel; /* reference-counted, safe across threads */
 
-struct cancel *cancel_new(void);                /* one reference; never NULL */
-struct cancel *cancel_ref(struct cancel *c);    /* NULL stays NULL */
-void cancel_unref(struct cancel *c);            /* takes NULL */
-void cancel_request(struct cancel *c);          /* idempotent; async-signal-safe */
-bool cancel_requested(const struct cancel *c);  /* NULL: false */
-int cancel_fd(const struct cancel *c);          /* readable once requested; -1 for NULL */
+struct cancel *cancel_new(void);	       /* one reference; never NULL */
+struct cancel *cancel_ref(struct cancel *c);   /* NULL stays NULL */
+void cancel_unref(struct cancel *c);	       /* takes NULL */
+void cancel_request(struct cancel *c);	       /* idempotent; async-signal-safe */
+bool cancel_requested(const struct cancel *c); /* NULL: false */
+int cancel_fd(const struct cancel *c);	       /* readable once requested; -1 for NULL */
 
 #endif

@@ -18,7 +18,7 @@ struct timer;
 struct fd_watch;
 struct signal_watch;
 
-struct loop *loop_new(void);               /* SIGPIPE is ignored from now on */
+struct loop *loop_new(void);	   /* SIGPIPE is ignored from now on */
 void loop_free(struct loop *loop); /* all jobs must be done; stops and frees every handle that is left */
 void loop_run(struct loop *loop);  /* until loop_stop, or until nothing is left to wait for */
 void loop_stop(struct loop *loop);

@@ -8,17 +8,19 @@
 
 struct process_spec {
 	const char *const *argv; /* argv[0] is looked for in PATH (of env where that sets one); ends with NULL */
-	const char *directory;   /* working directory, NULL: this one's */
-	const char *const *env;  /* "NAME=value" laid over this process's environment, ends with NULL; NULL: as it is; "NAME" alone unsets */
-	const void *input;       /* stdin's bytes, NULL: /dev/null */
+	const char *directory;	 /* working directory, NULL: this one's */
+	const char *const *
+		env; /* "NAME=value" laid over this process's environment, ends with NULL; NULL: as it is; "NAME" alone unsets */
+	const void *input; /* stdin's bytes, NULL: /dev/null */
 	size_t input_len;
 	/* Called on the calling thread for each line of output, without its line end, NUL-terminated, long lines cut at
 	 * PROCESS_LINE_MAX. stream: 1 stdout, 2 stderr. NULL: not wanted. */
 	void (*line)(void *data, int stream, const char *line, size_t len);
 	void *data;
 	struct str *output; /* stdout goes here whole (bounded by its max) instead of to `line`; NULL: not wanted */
-	struct cancel *cancel; /* requested: the whole process group gets SIGTERM, then SIGKILL after PROCESS_GRACE_MS */
-	unsigned timeout_ms;   /* 0: none; then as if cancelled, with -ETIMEDOUT */
+	/* Requested: the whole process group gets SIGTERM, then SIGKILL after PROCESS_GRACE_MS. */
+	struct cancel *cancel;
+	unsigned timeout_ms; /* 0: none; then as if cancelled, with -ETIMEDOUT */
 };
 
 enum { PROCESS_LINE_MAX = 64 << 10, PROCESS_GRACE_MS = 2000 };

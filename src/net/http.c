@@ -6,10 +6,9 @@
 
 const char *http_response_header(const struct http_response *response, const char *name)
 {
-	for
-		vec_each (header, &response->headers)
-			if (strcasecmp(header->name, name) == 0)
-				return header->value;
+	for vec_each (header, &response->headers)
+		if (strcasecmp(header->name, name) == 0)
+			return header->value;
 	return NULL;
 }
 
@@ -31,20 +30,18 @@ static bool list_has_token(const char *list, const char *token)
 
 bool http_response_has_token(const struct http_response *response, const char *name, const char *token)
 {
-	for
-		vec_each (header, &response->headers)
-			if (strcasecmp(header->name, name) == 0 && list_has_token(header->value, token))
-				return true;
+	for vec_each (header, &response->headers)
+		if (strcasecmp(header->name, name) == 0 && list_has_token(header->value, token))
+			return true;
 	return false;
 }
 
 static void response_release(struct http_response *response)
 {
-	for
-		vec_each (header, &response->headers) {
-			free(header->name);
-			free(header->value);
-		}
+	for vec_each (header, &response->headers) {
+		free(header->name);
+		free(header->value);
+	}
 	vec_release(&response->headers);
 	free(steal(&response->reason));
 	response->status = 0;
@@ -125,16 +122,15 @@ static int parse_header(struct http_parser *parser, struct error *err)
 static int content_length(const struct http_response *response, uint64_t *length, struct error *err)
 {
 	bool found = false;
-	for
-		vec_each (header, &response->headers) {
-			uint64_t value;
-			if (strcasecmp(header->name, "Content-Length") != 0)
-				continue;
-			if (parse_uint(header->value, INT64_MAX, &value) < 0 || (found && value != *length))
-				return error_set(err, EPROTO, "the HTTP response has a bad Content-Length");
-			*length = value;
-			found = true;
-		}
+	for vec_each (header, &response->headers) {
+		uint64_t value;
+		if (strcasecmp(header->name, "Content-Length") != 0)
+			continue;
+		if (parse_uint(header->value, INT64_MAX, &value) < 0 || (found && value != *length))
+			return error_set(err, EPROTO, "the HTTP response has a bad Content-Length");
+		*length = value;
+		found = true;
+	}
 	return found;
 }
 

@@ -49,19 +49,18 @@ void inputs_encode(const char *image_id, const struct inputs *inputs, struct str
 	str_add(out, image_id);
 	put(out, inputs->len, 8);
 	const char *last = "";
-	for
-		vec_each (input, inputs) {
-			size_t common = shared(last, input->rel);
-			put(out, common, 2);
-			put(out, strlen(input->rel + common), 2);
-			str_add(out, input->rel + common);
-			put(out, input->mode, 4);
-			const uint64_t fields[] = {input->size,	 input->mtime_ns,  input->ctime_ns,
-						   input->inode, input->hash.high, input->hash.low};
-			for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-				put(out, fields[i], 8);
-			last = input->rel;
-		}
+	for vec_each (input, inputs) {
+		size_t common = shared(last, input->rel);
+		put(out, common, 2);
+		put(out, strlen(input->rel + common), 2);
+		str_add(out, input->rel + common);
+		put(out, input->mode, 4);
+		const uint64_t fields[] = {input->size,	 input->mtime_ns,  input->ctime_ns,
+					   input->inode, input->hash.high, input->hash.low};
+		for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+			put(out, fields[i], 8);
+		last = input->rel;
+	}
 	struct hash hash = hash_bytes(str_text(out), out->len);
 	put(out, hash.high, 8);
 	put(out, hash.low, 8);

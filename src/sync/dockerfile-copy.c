@@ -184,10 +184,9 @@ static bool is_pure(const struct stage_state *s)
 {
 	if (!s->scratch || s->has_run)
 		return false;
-	for
-		vec_each (landed, &s->landed)
-			if (landed->origin == NO_ORIGIN || landed->rule.unsyncable)
-				return false;
+	for vec_each (landed, &s->landed)
+		if (landed->origin == NO_ORIGIN || landed->rule.unsyncable)
+			return false;
 	return true;
 }
 
@@ -200,12 +199,11 @@ static int copy_from_stage(struct evaluation *e, const struct copy *c, const cha
 	for (size_t l = 0; l < count && r == 0; l++) {
 		struct rule_list followed = {0};
 		r = rule_follow(&from->landed.items[l].rule, path, &c->to, &followed, err);
-		for
-			vec_each (rule, &followed) {
-				if (r == 0)
-					r = land(e, current_state(e), rule, from->landed.items[l].origin, err);
-				copy_rule_release(rule);
-			}
+		for vec_each (rule, &followed) {
+			if (r == 0)
+				r = land(e, current_state(e), rule, from->landed.items[l].origin, err);
+			copy_rule_release(rule);
+		}
 		vec_release(&followed);
 	}
 	return r;

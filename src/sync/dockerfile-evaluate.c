@@ -83,9 +83,8 @@ static int continue_stage(struct evaluation *e, const struct stage_state *from, 
 {
 	struct stage_state *s = current_state(e);
 	size_t variables = 0;
-	for
-		vec_each (variable, &from->env)
-			variables += strlen(variable->value) + 64;
+	for vec_each (variable, &from->env)
+		variables += strlen(variable->value) + 64;
 	int r = evaluation_spend(e, variables, err);
 	variables_copy(&s->env, &from->env);
 	variables_copy(&s->args, &from->args);
@@ -95,13 +94,12 @@ static int continue_stage(struct evaluation *e, const struct stage_state *from, 
 	s->has_run = from->has_run;
 	s->base_line = from->base_line;
 	s->first_run_line = from->first_run_line;
-	for
-		vec_each (landed, &from->landed) {
-			if (r == 0)
-				r = land(e, s, &landed->rule, landed->origin, err);
-			if (r == 0)
-				s->landed.items[s->landed.len - 1].rule.inherited = true;
-		}
+	for vec_each (landed, &from->landed) {
+		if (r == 0)
+			r = land(e, s, &landed->rule, landed->origin, err);
+		if (r == 0)
+			s->landed.items[s->landed.len - 1].rule.inherited = true;
+	}
 	strv_extend(&s->shell, &from->shell);
 	strv_extend(&s->entrypoint, &from->entrypoint);
 	strv_extend(&s->cmd, &from->cmd);
@@ -109,10 +107,9 @@ static int continue_stage(struct evaluation *e, const struct stage_state *from, 
 	strv_extend(&s->volumes, &from->volumes);
 	s->user = xstrdup_or_null(from->user);
 	s->stop_signal = xstrdup_or_null(from->stop_signal);
-	for
-		vec_each (trigger, &from->triggers)
-			if (r == 0)
-				r = instruction_apply(e, *trigger, err);
+	for vec_each (trigger, &from->triggers)
+		if (r == 0)
+			r = instruction_apply(e, *trigger, err);
 	return r;
 }
 
@@ -281,23 +278,20 @@ static void collect_rules(struct evaluation *e)
 {
 	const struct stage_state *last = &e->states[e->target];
 	_cleanup_free_ bool *lands_itself = xcalloc(e->origins.len + 1, sizeof(bool));
-	for
-		vec_each (landed, &last->landed)
-			if (landed->origin != NO_ORIGIN && !landed->rule.lineage)
-				lands_itself[landed->origin] = true;
+	for vec_each (landed, &last->landed)
+		if (landed->origin != NO_ORIGIN && !landed->rule.lineage)
+			lands_itself[landed->origin] = true;
 	for (size_t o = 0; o < e->origins.len; o++)
 		if (!lands_itself[o])
 			push_rule(e->map, &e->origins.items[o].rule, false, e->origins.items[o].run_line);
-	for
-		vec_each (read, &e->reads)
-			push_rule(e->map, read, false, read->run_line);
-	for
-		vec_each (landed, &last->landed) {
-			unsigned run_line = landed->rule.run_line;
-			if (!run_line && landed->origin != NO_ORIGIN)
-				run_line = e->origins.items[landed->origin].run_line;
-			push_rule(e->map, &landed->rule, true, run_line);
-		}
+	for vec_each (read, &e->reads)
+		push_rule(e->map, read, false, read->run_line);
+	for vec_each (landed, &last->landed) {
+		unsigned run_line = landed->rule.run_line;
+		if (!run_line && landed->origin != NO_ORIGIN)
+			run_line = e->origins.items[landed->origin].run_line;
+		push_rule(e->map, &landed->rule, true, run_line);
+	}
 }
 
 static void collect_configuration(struct evaluation *e)
@@ -312,9 +306,8 @@ static void collect_configuration(struct evaluation *e)
 	map->has_run = last->has_run;
 	map->base_line = last->base_line;
 	map->first_run_line = last->first_run_line;
-	for
-		vec_each (variable, &last->env)
-			strv_pushf(&map->env, "%s=%s", variable->name, variable->value);
+	for vec_each (variable, &last->env)
+		strv_pushf(&map->env, "%s=%s", variable->name, variable->value);
 	map->entrypoint = last->entrypoint;
 	map->cmd = last->cmd;
 	map->exposed = last->exposed;
@@ -330,9 +323,8 @@ static void state_release(struct stage_state *s)
 	variables_release(&s->args);
 	free(s->workdir);
 	free(s->unknown_base);
-	for
-		vec_each (landed, &s->landed)
-			copy_rule_release(&landed->rule);
+	for vec_each (landed, &s->landed)
+		copy_rule_release(&landed->rule);
 	vec_release(&s->landed);
 	vec_release(&s->triggers);
 	strv_release(&s->shell);
@@ -350,13 +342,11 @@ static void evaluation_release(struct evaluation *e)
 		state_release(&e->states[s]);
 	free(e->states);
 	free(e->reachable);
-	for
-		vec_each (origin, &e->origins)
-			copy_rule_release(&origin->rule);
+	for vec_each (origin, &e->origins)
+		copy_rule_release(&origin->rule);
 	vec_release(&e->origins);
-	for
-		vec_each (read, &e->reads)
-			copy_rule_release(read);
+	for vec_each (read, &e->reads)
+		copy_rule_release(read);
 	vec_release(&e->reads);
 	variables_release(&e->meta);
 }

@@ -13,10 +13,9 @@ enum {
 
 const struct variable *variables_get(const struct variables *v, const char *name)
 {
-	for
-		vec_each (variable, v)
-			if (strcmp(variable->name, name) == 0)
-				return variable;
+	for vec_each (variable, v)
+		if (strcmp(variable->name, name) == 0)
+			return variable;
 	return NULL;
 }
 
@@ -33,18 +32,16 @@ void variables_set(struct variables *v, const char *name, const char *value, boo
 
 void variables_copy(struct variables *to, const struct variables *from)
 {
-	for
-		vec_each (variable, from)
-			variables_set(to, variable->name, variable->value, variable->uncertain);
+	for vec_each (variable, from)
+		variables_set(to, variable->name, variable->value, variable->uncertain);
 }
 
 void variables_release(struct variables *v)
 {
-	for
-		vec_each (variable, v) {
-			free(variable->name);
-			free(variable->value);
-		}
+	for vec_each (variable, v) {
+		free(variable->name);
+		free(variable->value);
+	}
 	vec_release(v);
 }
 

@@ -70,11 +70,10 @@ static int apply_env(struct evaluation *e, const struct instruction *i, struct e
 		if (r == 0)
 			r = set_variable(e, &new, name, value, uncertain, err);
 	}
-	for
-		vec_each (variable, &new)
-			if (r == 0)
-				r = set_variable(e, &current_state(e)->env, variable->name, variable->value,
-						 variable->uncertain, err);
+	for vec_each (variable, &new)
+		if (r == 0)
+			r = set_variable(e, &current_state(e)->env, variable->name, variable->value,
+					 variable->uncertain, err);
 	return r;
 }
 

@@ -29,9 +29,8 @@ struct copy_rule copy_rule_clone(const struct copy_rule *rule)
 
 void copy_map_release(struct copy_map *map)
 {
-	for
-		vec_each (rule, &map->rules)
-			copy_rule_release(rule);
+	for vec_each (rule, &map->rules)
+		copy_rule_release(rule);
 	vec_release(&map->rules);
 	free(map->name);
 	free(map->workdir);
@@ -369,17 +368,15 @@ void copy_answer_release(struct copy_answer *answer)
 
 int copy_map_check_sources(const struct copy_map *map, const struct copy_tree *tree, struct error *err)
 {
-	for
-		vec_each (rule, &map->rules) {
-			if (rule->sources.len == 0 || rule->part != COPY_WHOLE || rule->lineage || rule->unsyncable)
-				continue;
-			CLEANUP(strv_release) struct strv found = {0};
-			rule_sources(rule, tree, &found);
-			if (found.len == 0)
-				return error_at(err, (struct place){.file = map->name, .line = rule->line}, ENOENT,
-						"%s '%s' is not in the context",
-						rule->is_add ? "ADD: the source" : "COPY: the source",
-						rule->sources.items[0]);
-		}
+	for vec_each (rule, &map->rules) {
+		if (rule->sources.len == 0 || rule->part != COPY_WHOLE || rule->lineage || rule->unsyncable)
+			continue;
+		CLEANUP(strv_release) struct strv found = {0};
+		rule_sources(rule, tree, &found);
+		if (found.len == 0)
+			return error_at(err, (struct place){.file = map->name, .line = rule->line}, ENOENT,
+					"%s '%s' is not in the context",
+					rule->is_add ? "ADD: the source" : "COPY: the source", rule->sources.items[0]);
+	}
 	return 0;
 }

@@ -138,21 +138,20 @@ static int read_heredocs(struct reader *r, struct instruction *i, const char *te
 		return 0;
 	CLEANUP(heredocs_release) struct heredoc_list heredocs = {0};
 	heredocs_from_line(text, &heredocs);
-	for
-		vec_each (heredoc, &heredocs) {
-			const char *line;
-			size_t len;
-			bool closed = false;
-			while (!closed && next_line(r, &line, &len)) {
-				while (heredoc->chomp && len > 0 && *line == '\t')
-					line++, len--;
-				closed = len == strlen(heredoc->name) && memcmp(line, heredoc->name, len) == 0;
-			}
-			if (!closed) {
-				_cleanup_free_ char *words = xasprintf("the heredoc %s does not end", heredoc->name);
-				return at_line(r, first, err, words);
-			}
+	for vec_each (heredoc, &heredocs) {
+		const char *line;
+		size_t len;
+		bool closed = false;
+		while (!closed && next_line(r, &line, &len)) {
+			while (heredoc->chomp && len > 0 && *line == '\t')
+				line++, len--;
+			closed = len == strlen(heredoc->name) && memcmp(line, heredoc->name, len) == 0;
 		}
+		if (!closed) {
+			_cleanup_free_ char *words = xasprintf("the heredoc %s does not end", heredoc->name);
+			return at_line(r, first, err, words);
+		}
+	}
 	return 0;
 }
 
@@ -294,15 +293,13 @@ void dockerfile_free(struct dockerfile *d)
 {
 	if (!d)
 		return;
-	for
-		vec_each (i, &d->instructions)
-			instruction_release(i);
+	for vec_each (i, &d->instructions)
+		instruction_release(i);
 	vec_release(&d->instructions);
-	for
-		vec_each (stage, &d->stages) {
-			free(stage->name);
-			free(stage->base);
-		}
+	for vec_each (stage, &d->stages) {
+		free(stage->name);
+		free(stage->base);
+	}
 	vec_release(&d->stages);
 	free(d->name);
 	free(d);

@@ -275,8 +275,7 @@ void heredocs_from_line(const char *line, struct heredoc_list *heredocs)
 
 void heredocs_release(struct heredoc_list *heredocs)
 {
-	for
-		vec_each (heredoc, heredocs)
-			free(heredoc->name);
+	for vec_each (heredoc, heredocs)
+		free(heredoc->name);
 	vec_release(heredocs);
 }

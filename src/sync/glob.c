@@ -115,19 +115,17 @@ void glob_free(struct glob *glob)
 {
 	if (!glob)
 		return;
-	for
-		vec_each (p, &glob->alternatives)
-			pattern_free(*p);
+	for vec_each (p, &glob->alternatives)
+		pattern_free(*p);
 	vec_release(&glob->alternatives);
 	free(glob);
 }
 
 static bool test_any(const struct glob *glob, const char *path, unsigned wanted)
 {
-	for
-		vec_each (p, &glob->alternatives)
-			if (pattern_test(*p, path) & wanted)
-				return true;
+	for vec_each (p, &glob->alternatives)
+		if (pattern_test(*p, path) & wanted)
+			return true;
 	return false;
 }
 

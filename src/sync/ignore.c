@@ -91,9 +91,8 @@ void ignore_free(struct ignore *ignore)
 {
 	if (!ignore)
 		return;
-	for
-		vec_each (rule, &ignore->rules)
-			pattern_free(rule->pattern);
+	for vec_each (rule, &ignore->rules)
+		pattern_free(rule->pattern);
 	vec_release(&ignore->rules);
 	free(ignore);
 }
@@ -103,14 +102,13 @@ bool ignore_excludes(const struct ignore *ignore, const char *path, unsigned *li
 	bool excluded = false;
 	unsigned deciding = 0;
 	if (ignore && strcmp(path, ".") != 0) {
-		for
-			vec_each (rule, &ignore->rules) {
-				if (rule->exception != excluded ||
-				    !(pattern_test(rule->pattern, path) & (PATTERN_MATCHES | PATTERN_MATCHES_ABOVE)))
-					continue;
-				excluded = !rule->exception;
-				deciding = rule->line;
-			}
+		for vec_each (rule, &ignore->rules) {
+			if (rule->exception != excluded ||
+			    !(pattern_test(rule->pattern, path) & (PATTERN_MATCHES | PATTERN_MATCHES_ABOVE)))
+				continue;
+			excluded = !rule->exception;
+			deciding = rule->line;
+		}
 	}
 	if (line)
 		*line = deciding;
@@ -123,10 +121,9 @@ bool ignore_prunes(const struct ignore *ignore, const char *directory)
 		return false;
 	if (!ignore->exceptions)
 		return true;
-	for
-		vec_each (rule, &ignore->rules)
-			if (rule->exception && pattern_test(rule->pattern, directory))
-				return false;
+	for vec_each (rule, &ignore->rules)
+		if (rule->exception && pattern_test(rule->pattern, directory))
+			return false;
 	return true;
 }
 

@@ -87,12 +87,11 @@ void inputs_release(struct inputs *inputs)
 struct hash inputs_digest(const struct inputs *inputs)
 {
 	struct hasher *h = hasher_new();
-	for
-		vec_each (input, inputs) {
-			uint64_t fields[] = {input->mode, input->hash.high, input->hash.low};
-			hasher_add_string(h, input->rel);
-			hasher_add(h, fields, sizeof(fields));
-		}
+	for vec_each (input, inputs) {
+		uint64_t fields[] = {input->mode, input->hash.high, input->hash.low};
+		hasher_add_string(h, input->rel);
+		hasher_add(h, fields, sizeof(fields));
+	}
 	return hasher_finish(h);
 }
 
@@ -313,10 +312,9 @@ int sync_source_map(const struct sync_source *source, struct sync_map *map, stru
 
 void sync_map_release(struct sync_map *map)
 {
-	for
-		vec_each (entry, map) {
-			free(entry->rel);
-			strv_release(&entry->dests);
-		}
+	for vec_each (entry, map) {
+		free(entry->rel);
+		strv_release(&entry->dests);
+	}
 	vec_release(map);
 }

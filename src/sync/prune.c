@@ -14,19 +14,17 @@ static bool may_match(const struct source_glob *g, const char *rel, bool covers)
 /* covers: a match of the directory takes in what is below it. */
 static bool globs_below(const struct source_globs *globs, const char *rel)
 {
-	for
-		vec_each (g, globs)
-			if (may_match(g, rel, true))
-				return true;
+	for vec_each (g, globs)
+		if (may_match(g, rel, true))
+			return true;
 	return false;
 }
 
 static bool rules_below(const struct source_rules *rules, const char *rel, bool covers)
 {
-	for
-		vec_each (rule, rules)
-			if (may_match(&rule->src, rel, covers))
-				return true;
+	for vec_each (rule, rules)
+		if (may_match(&rule->src, rel, covers))
+			return true;
 	return false;
 }
 
@@ -53,17 +51,15 @@ static bool dockerfile_below(const struct sync_source *s, const char *rel)
 {
 	if (ignore_prunes(s->ignore, rel))
 		return false;
-	for
-		vec_each (rule, &s->copies.rules)
-			if (copies_below(rule, rel))
-				return true;
+	for vec_each (rule, &s->copies.rules)
+		if (copies_below(rule, rel))
+			return true;
 	for (size_t i = 0; i < s->copies.bind_mounts.len; i++)
 		if (path_below(rel, s->copies.bind_mounts.items[i]) || path_below(s->copies.bind_mounts.items[i], rel))
 			return true;
-	for
-		vec_each (link, &s->links)
-			if (path_below(rel, link->target) || path_below(link->target, rel))
-				return true;
+	for vec_each (link, &s->links)
+		if (path_below(rel, link->target) || path_below(link->target, rel))
+			return true;
 	return false;
 }
 
@@ -71,10 +67,9 @@ static bool listing_below(const struct sync_source *s, const char *path)
 {
 	if (source_listed(s, path))
 		return true;
-	for
-		map_each (entry, &s->listing)
-			if (path_below(entry->key, path))
-				return true;
+	for map_each (entry, &s->listing)
+		if (path_below(entry->key, path))
+			return true;
 	return false;
 }
 
@@ -116,9 +111,8 @@ bool sync_source_prunes(const struct sync_source *s, const char *path, bool dire
 		return false;
 	if (source_is_git_folder(rel) && !source_names_git_folder(&s->rules))
 		return true;
-	for
-		vec_each (g, &s->generators)
-			if (globs_below(&g->inputs, rel) || rules_below(&g->outputs, rel, true))
-				return false;
+	for vec_each (g, &s->generators)
+		if (globs_below(&g->inputs, rel) || rules_below(&g->outputs, rel, true))
+			return false;
 	return !rules_below(&s->rules, rel, false);
 }

@@ -18,17 +18,15 @@ enum {
 
 static void globs_release(struct source_globs *globs)
 {
-	for
-		vec_each (g, globs)
-			glob_free(g->glob);
+	for vec_each (g, globs)
+		glob_free(g->glob);
 	vec_release(globs);
 }
 
 static void rules_release(struct source_rules *rules)
 {
-	for
-		vec_each (r, rules)
-			glob_free(r->src.glob);
+	for vec_each (r, rules)
+		glob_free(r->src.glob);
 	vec_release(rules);
 }
 
@@ -40,15 +38,13 @@ void sync_source_free(struct sync_source *s)
 	for (size_t i = 0; i < ARRAY_LEN(globs); i++)
 		globs_release(globs[i]);
 	rules_release(&s->rules);
-	for
-		vec_each (g, &s->generators) {
-			globs_release(&g->inputs);
-			rules_release(&g->outputs);
-		}
+	for vec_each (g, &s->generators) {
+		globs_release(&g->inputs);
+		rules_release(&g->outputs);
+	}
 	vec_release(&s->generators);
-	for
-		vec_each (link, &s->links)
-			free(link->target);
+	for vec_each (link, &s->links)
+		free(link->target);
 	vec_release(&s->links);
 	map_release(&s->listing, NULL);
 	char *strings[] = {s->dockerfile,  s->dockerfile_shown, s->specific_ignore, s->general_ignore,
@@ -79,27 +75,25 @@ static int compile(const struct text *text, struct source_glob *out, struct erro
 
 static int compile_all(const struct text_list *texts, struct source_globs *out, struct error *err)
 {
-	for
-		vec_each (text, texts) {
-			struct source_glob g;
-			int r = compile(text, &g, err);
-			if (r < 0)
-				return r;
-			vec_push(out, g);
-		}
+	for vec_each (text, texts) {
+		struct source_glob g;
+		int r = compile(text, &g, err);
+		if (r < 0)
+			return r;
+		vec_push(out, g);
+	}
 	return 0;
 }
 
 static int compile_rules(const struct sync_rule_list *written, struct source_rules *out, struct error *err)
 {
-	for
-		vec_each (rule, written) {
-			struct source_rule r = {.written = rule};
-			int code = compile(&rule->src, &r.src, err);
-			if (code < 0)
-				return code;
-			vec_push(out, r);
-		}
+	for vec_each (rule, written) {
+		struct source_rule r = {.written = rule};
+		int code = compile(&rule->src, &r.src, err);
+		if (code < 0)
+			return code;
+		vec_push(out, r);
+	}
 	return 0;
 }
 
@@ -168,10 +162,9 @@ static int load_ignore(struct sync_source *s, struct error *err)
 static const char *argument_variable(void *data, const char *name)
 {
 	const struct artifact *a = data;
-	for
-		vec_each (required, &a->requires_)
-			if (strcmp(required->alias, name) == 0)
-				return required->image;
+	for vec_each (required, &a->requires_)
+		if (strcmp(required->alias, name) == 0)
+			return required->image;
 	return strcmp(name, "IMAGE_NAME") == 0 ? a->image.value : template_environment.lookup(NULL, name);
 }
 
@@ -181,16 +174,14 @@ static void build_arguments(const struct artifact *a, struct strv *out)
 {
 	struct template_variables variables = {.lookup = argument_variable, .data = (void *)(uintptr_t)a};
 	strv_push(out, "SKAFFOLD_RUN_MODE=dev");
-	for
-		vec_each (required, &a->requires_)
-			strv_pushf(out, "%s=%s", required->alias, required->image);
-	for
-		vec_each (arg, &a->docker.build_args) {
-			const char *value = arg->value ? arg->value : getenv(arg->name);
-			_cleanup_free_ char *expanded = NULL;
-			if (value && (!arg->value || template_expand(value, &variables, &expanded, NULL) == 0))
-				strv_pushf(out, "%s=%s", arg->name, expanded ? expanded : value);
-		}
+	for vec_each (required, &a->requires_)
+		strv_pushf(out, "%s=%s", required->alias, required->image);
+	for vec_each (arg, &a->docker.build_args) {
+		const char *value = arg->value ? arg->value : getenv(arg->name);
+		_cleanup_free_ char *expanded = NULL;
+		if (value && (!arg->value || template_expand(value, &variables, &expanded, NULL) == 0))
+			strv_pushf(out, "%s=%s", arg->name, expanded ? expanded : value);
+	}
 }
 
 /* A source that is a link, or lies behind one: the engine follows it, and changes come with the path of the target. */
@@ -199,19 +190,18 @@ static void find_links(struct sync_source *s)
 	_cleanup_free_ char *root = realpath(s->artifact->context, NULL);
 	if (!root)
 		return;
-	for
-		vec_each (rule, &s->copies.rules) {
-			for (size_t i = 0; i < rule->sources.len && !rule->source_is_wildcard; i++) {
-				_cleanup_free_ char *joined = path_join(s->artifact->context, rule->sources.items[i]);
-				_cleanup_free_ char *path = path_normalize(joined);
-				_cleanup_free_ char *target = realpath(path, NULL);
-				const char *rel = target ? path_below(target, root) : NULL;
-				if (!rel || strcmp(rel, rule->sources.items[i]) == 0 ||
-				    (*rel == '\0' && strcmp(rule->sources.items[i], ".") == 0))
-					continue;
-				vec_push(&s->links, (struct source_link){xstrdup(*rel ? rel : "."), rule});
-			}
+	for vec_each (rule, &s->copies.rules) {
+		for (size_t i = 0; i < rule->sources.len && !rule->source_is_wildcard; i++) {
+			_cleanup_free_ char *joined = path_join(s->artifact->context, rule->sources.items[i]);
+			_cleanup_free_ char *path = path_normalize(joined);
+			_cleanup_free_ char *target = realpath(path, NULL);
+			const char *rel = target ? path_below(target, root) : NULL;
+			if (!rel || strcmp(rel, rule->sources.items[i]) == 0 ||
+			    (*rel == '\0' && strcmp(rule->sources.items[i], ".") == 0))
+				continue;
+			vec_push(&s->links, (struct source_link){xstrdup(*rel ? rel : "."), rule});
 		}
+	}
 }
 
 static int load_dockerfile(struct sync_source *s,
@@ -360,10 +350,9 @@ void sync_source_roots(const struct sync_source *s, struct strv *roots)
 		strv_push(roots, s->dockerfile);
 		strv_push(roots, s->specific_ignore);
 	}
-	for
-		map_each (entry, &s->listing)
-			if (!path_below(entry->key, context))
-				strv_push(roots, entry->key);
+	for map_each (entry, &s->listing)
+		if (!path_below(entry->key, context))
+			strv_push(roots, entry->key);
 }
 
 const char *sync_source_workdir(const struct sync_source *s, const char **base)
@@ -375,16 +364,14 @@ const char *sync_source_workdir(const struct sync_source *s, const char **base)
 
 bool sync_source_needs_workdir(const struct sync_source *s)
 {
-	for
-		vec_each (rule, &s->rules)
-			if (!path_is_absolute(rule->written->dest.value))
-				return true;
+	for vec_each (rule, &s->rules)
+		if (!path_is_absolute(rule->written->dest.value))
+			return true;
 	enum copy_use use = s->artifact->sync.mode == SYNC_AUTO ? COPY_FOR_AUTO : COPY_FOR_INFER;
 	if (s->infer.len > 0 || use == COPY_FOR_AUTO)
-		for
-			vec_each (rule, &s->copies.rules)
-				if (rule->sources.len > 0 && !rule->dest && copy_rule_counts(rule, use))
-					return true;
+		for vec_each (rule, &s->copies.rules)
+			if (rule->sources.len > 0 && !rule->dest && copy_rule_counts(rule, use))
+				return true;
 	return false;
 }
 
@@ -466,12 +453,11 @@ char *source_dockerfile_place(const struct sync_source *s, unsigned line)
 
 bool source_globs_match(const struct source_globs *globs, const char *rel, const struct source_glob **which)
 {
-	for
-		vec_each (g, globs)
-			if (glob_match_prefix(g->glob, rel)) {
-				if (which)
-					*which = g;
-				return true;
-			}
+	for vec_each (g, globs)
+		if (glob_match_prefix(g->glob, rel)) {
+			if (which)
+				*which = g;
+			return true;
+		}
 	return false;
 }

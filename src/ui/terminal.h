@@ -9,10 +9,10 @@
 #include "event/event.h"
 
 struct terminal_options {
-	FILE *out;     /* stderr: messages; stays the caller's */
+	FILE *out; /* stderr: messages; stays the caller's */
 	bool color;
-	bool verbose;  /* builders' output also where nothing fails */
-	bool quiet;    /* errors only */
+	bool verbose; /* builders' output also where nothing fails */
+	bool quiet;   /* errors only */
 };
 
 struct event_sink terminal_sink(const struct terminal_options *options);

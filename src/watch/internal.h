@@ -95,8 +95,8 @@ struct watch {
 	uint64_t now;			  /* when this round began */
 
 	struct timer *clock, *poll;
-	uint64_t compare_ms;	      /* how long the last comparison took */
-	bool look_wanted; /* put off while git works */
+	uint64_t compare_ms; /* how long the last comparison took */
+	bool look_wanted;    /* put off while git works */
 	struct strv git_dirs;
 	bool locked; /* what could be told waits for git */
 	bool path_limit_told;

@@ -41,8 +41,7 @@ struct root *root_covering(struct watch *w, const struct root *except, const cha
 		_cleanup_free_ char *parent = path_dir(path);
 		const char *parent_below = *below ? path_below(parent, root->path) : NULL;
 		struct node *dir = parent_below ? tree_walk(&w->tree, root->node, parent_below) : NULL;
-		struct node *found =
-			*below ? (dir ? tree_find(&w->tree, dir, path_base(path)) : NULL) : root->node;
+		struct node *found = *below ? (dir ? tree_find(&w->tree, dir, path_base(path)) : NULL) : root->node;
 		if (!found && (!dir || !node_is_directory(dir)))
 			continue;
 		*node = found;

@@ -45,7 +45,8 @@ struct watch_callbacks {
 
 struct watch;
 
-struct watch *watch_new(struct loop *loop, const struct watch_options *options, const struct watch_callbacks *callbacks);
+struct watch *watch_new(struct loop *loop, const struct watch_options *options,
+			const struct watch_callbacks *callbacks);
 void watch_free(struct watch *w);
 
 /* Adds a tree (a directory, followed if it is a link) or a single file (its directory is watched for that name; the file may not exist

@@ -61,26 +61,23 @@ void cases_load(const char *module, struct case_list *cases)
 
 void cases_release(struct case_list *cases)
 {
-	for
-		vec_each (test, cases) {
-			free(test->title);
-		for
-			vec_each (section, &test->sections) {
-				free(section->name);
-				free(section->argument);
-				str_release(&section->text);
-			}
-		vec_release(&test->sections);
+	for vec_each (test, cases) {
+		free(test->title);
+		for vec_each (section, &test->sections) {
+			free(section->name);
+			free(section->argument);
+			str_release(&section->text);
 		}
+		vec_release(&test->sections);
+	}
 	vec_release(cases);
 }
 
 const struct section *case_section(const struct test_case *test, const char *name)
 {
-	for
-		vec_each (section, &test->sections)
-			if (strcmp(section->name, name) == 0)
-				return section;
+	for vec_each (section, &test->sections)
+		if (strcmp(section->name, name) == 0)
+			return section;
 	return NULL;
 }
 

@@ -22,8 +22,17 @@ static void reads_options_of_all_kinds(void **state)
 {
 	(void)state;
 	struct options o;
-	const char *words[] = {"-f", "dir/x.yaml", "-pdev,-prod", "--profile=fast", "--events", "-", "--cleanup=false",
-			 "--watch-poll-interval", "2s", "--trigger=polling", NULL};
+	const char *words[] = {"-f",
+			       "dir/x.yaml",
+			       "-pdev,-prod",
+			       "--profile=fast",
+			       "--events",
+			       "-",
+			       "--cleanup=false",
+			       "--watch-poll-interval",
+			       "2s",
+			       "--trigger=polling",
+			       NULL};
 	assert_int_equal(parse("dev", words, &o, NULL), 0);
 	assert_string_equal(o.file, "dir/x.yaml");
 	assert_int_equal(o.profiles.len, 3);

@@ -26,17 +26,15 @@ static int check_glob(const char *pattern, size_t *offset, struct error *err)
 
 static void show_rules(const char *what, const struct sync_rule_list *rules, struct str *out)
 {
-	for
-		vec_each (rule, rules)
-			str_addf(out, "  %s %s -> %s strip '%s'\n", what, rule->src.value, rule->dest.value,
-				 rule->strip.value ? rule->strip.value : "");
+	for vec_each (rule, rules)
+		str_addf(out, "  %s %s -> %s strip '%s'\n", what, rule->src.value, rule->dest.value,
+			 rule->strip.value ? rule->strip.value : "");
 }
 
 static void show_texts(const char *what, const struct text_list *texts, struct str *out)
 {
-	for
-		vec_each (text, texts)
-			str_addf(out, "  %s %s\n", what, text->value);
+	for vec_each (text, texts)
+		str_addf(out, "  %s %s\n", what, text->value);
 }
 
 static void show_strings(const char *what, const struct strv *strings, struct str *out)
@@ -48,16 +46,14 @@ static void show_strings(const char *what, const struct strv *strings, struct st
 
 static void show_pairs(const char *what, const struct pair_list *pairs, struct str *out)
 {
-	for
-		vec_each (pair, pairs)
-			str_addf(out, "  %s %s=%s\n", what, pair->name, pair->value ? pair->value : "(environment)");
+	for vec_each (pair, pairs)
+		str_addf(out, "  %s %s=%s\n", what, pair->name, pair->value ? pair->value : "(environment)");
 }
 
 static void show_hooks(const char *what, const struct hook_list *hooks, struct str *out)
 {
-	for
-		vec_each (hook, hooks)
-			show_strings(hook->container ? "hook in the container" : what, &hook->command, out);
+	for vec_each (hook, hooks)
+		show_strings(hook->container ? "hook in the container" : what, &hook->command, out);
 }
 
 static void show_sync(const struct sync_config *sync, struct str *out)
@@ -70,12 +66,11 @@ static void show_sync(const struct sync_config *sync, struct str *out)
 	show_texts("ignored", &sync->ignored, out);
 	show_texts("rebuild", &sync->rebuild, out);
 	show_rules("direct", &sync->direct, out);
-	for
-		vec_each (generator, &sync->generated) {
-			show_strings("generator", &generator->command, out);
-			show_texts("  input", &generator->inputs, out);
-			show_rules("  output", &generator->sync, out);
-		}
+	for vec_each (generator, &sync->generated) {
+		show_strings("generator", &generator->command, out);
+		show_texts("  input", &generator->inputs, out);
+		show_rules("  output", &generator->sync, out);
+	}
 	show_strings("map", &sync->map.command, out);
 	show_strings("tar", &sync->tar.command, out);
 	show_hooks("before sync", &sync->before, out);
@@ -102,10 +97,9 @@ static void show_artifact(const struct artifact *a, const char *dir, struct str 
 	show_texts("ignore", &a->custom.ignore, out);
 	show_hooks("before build", &a->before, out);
 	show_hooks("after build", &a->after, out);
-	for
-		vec_each (dependency, &a->requires_)
-			str_addf(out, "  requires %s as %s, number %zu\n", dependency->image, dependency->alias,
-				 dependency->artifact);
+	for vec_each (dependency, &a->requires_)
+		str_addf(out, "  requires %s as %s, number %zu\n", dependency->image, dependency->alias,
+			 dependency->artifact);
 	if (a->restart == RESTART_SIGNAL)
 		str_addf(out, "  signal %d\n", a->signal);
 	if (a->restart == RESTART_CONTAINER)
@@ -115,30 +109,26 @@ static void show_artifact(const struct artifact *a, const char *dir, struct str 
 
 static void show_config(const struct config *config, const char *dir, struct str *out)
 {
-	for
-		vec_each (artifact, &config->artifacts)
-			show_artifact(*artifact, dir, out);
-	for
-		vec_each (forward, &config->port_forward)
-			str_addf(out, "forward %s %s, port %u name '%s', to %s:%u\n", forward->resource_type,
-				 forward->resource_name, forward->port, forward->port_name ? forward->port_name : "",
-				 forward->address, forward->local_port);
-	for
-		vec_each (run, &config->run) {
-			str_addf(out, "run %s\n", run->image);
-			show_pairs("env", &run->env, out);
-			show_strings("volumes", &run->volumes, out);
-			show_strings("command", &run->command, out);
-			show_strings("ports", &run->ports, out);
-		}
+	for vec_each (artifact, &config->artifacts)
+		show_artifact(*artifact, dir, out);
+	for vec_each (forward, &config->port_forward)
+		str_addf(out, "forward %s %s, port %u name '%s', to %s:%u\n", forward->resource_type,
+			 forward->resource_name, forward->port, forward->port_name ? forward->port_name : "",
+			 forward->address, forward->local_port);
+	for vec_each (run, &config->run) {
+		str_addf(out, "run %s\n", run->image);
+		show_pairs("env", &run->env, out);
+		show_strings("volumes", &run->volumes, out);
+		show_strings("command", &run->command, out);
+		show_strings("ports", &run->ports, out);
+	}
 	if (config->tag.policy != TAG_INPUT_DIGEST)
 		str_addf(out, "tag policy %d, template %s\n", (int)config->tag.policy,
 			 config->tag.template ? config->tag.template : "none");
-	for
-		vec_each (rule, &config->tag_components)
-			str_addf(out, "  component %s: tag policy %d, template %s, git variant %s\n", rule->name,
-				 (int)rule->policy, rule->template ? rule->template : "none",
-				 rule->git_variant ? rule->git_variant : "none");
+	for vec_each (rule, &config->tag_components)
+		str_addf(out, "  component %s: tag policy %d, template %s, git variant %s\n", rule->name,
+			 (int)rule->policy, rule->template ? rule->template : "none",
+			 rule->git_variant ? rule->git_variant : "none");
 	if (config->local.concurrency != 1 || config->local.push_set || config->local.use_buildkit_set)
 		str_addf(out, "local: concurrency %d, push %d, buildkit %d\n", config->local.concurrency,
 			 config->local.push, config->local.use_buildkit);
@@ -150,16 +140,15 @@ static void show_config(const struct config *config, const char *dir, struct str
 
 static void write_files(const struct test_case *c)
 {
-	for
-		vec_each (section, &c->sections) {
-			if (strcmp(section->name, "file") != 0)
-				continue;
-			_cleanup_free_ char *dir = path_dir(section->argument);
-			assert_int_equal(file_make_directories(dir, 0755, NULL), 0);
-			assert_int_equal(file_write_atomic(section->argument, str_text(&section->text),
-							   section->text.len, 0644, NULL),
-					 0);
-		}
+	for vec_each (section, &c->sections) {
+		if (strcmp(section->name, "file") != 0)
+			continue;
+		_cleanup_free_ char *dir = path_dir(section->argument);
+		assert_int_equal(file_make_directories(dir, 0755, NULL), 0);
+		assert_int_equal(file_write_atomic(section->argument, str_text(&section->text), section->text.len, 0644,
+						   NULL),
+				 0);
+	}
 }
 
 static void read_arguments(const struct test_case *c, struct config_options *options, struct strv *lines,
@@ -241,15 +230,14 @@ static void cases_hold(void **state)
 	struct case_list cases = {0};
 	bool ok = true;
 	cases_load("config", &cases);
-	for
-		vec_each (c, &cases) {
-			char dir[] = "/tmp/skiff-config-XXXXXX";
-			assert_non_null(mkdtemp(dir));
-			assert_int_equal(chdir(dir), 0);
-			ok = run_case(c, dir) && ok;
-			assert_int_equal(chdir("/"), 0);
-			file_remove_tree(dir, NULL);
-		}
+	for vec_each (c, &cases) {
+		char dir[] = "/tmp/skiff-config-XXXXXX";
+		assert_non_null(mkdtemp(dir));
+		assert_int_equal(chdir(dir), 0);
+		ok = run_case(c, dir) && ok;
+		assert_int_equal(chdir("/"), 0);
+		file_remove_tree(dir, NULL);
+	}
 	cases_release(&cases);
 	assert_true(ok);
 }

@@ -56,10 +56,8 @@ static char *planned(const struct config *config, const char *image, const struc
 	assert_int_equal(ports_plan(config, image, run, &exposed, &plans, NULL), 0);
 	strv_release(&exposed);
 	CLEANUP(str_release) struct str text = {0};
-	for
-		vec_each (plan, &plans)
-			str_addf(&text, "%s:%u:%u%s ", plan->address, plan->wanted, plan->container,
-				 plan->udp ? "/udp" : "");
+	for vec_each (plan, &plans)
+		str_addf(&text, "%s:%u:%u%s ", plan->address, plan->wanted, plan->container, plan->udp ? "/udp" : "");
 	return str_steal(&text);
 }
 

@@ -16,25 +16,24 @@ static struct case_list cases;
 static void base_image(void *data, const char *name, struct base_image *image)
 {
 	const struct test_case *test = data;
-	for
-		vec_each (section, &test->sections) {
-			if (strcmp(section->name, "base") != 0 || strcmp(section->argument, name) != 0)
-				continue;
-			image->known = true;
-			CLEANUP(strv_release) struct strv lines = {0};
-			case_lines(str_text(&section->text), &lines);
-			for (size_t i = 0; i < lines.len; i++) {
-				const char *line = lines.items[i];
-				if (str_starts_with(line, "workdir "))
-					replace_string(&image->workdir, line + strlen("workdir "));
-				else if (str_starts_with(line, "env "))
-					strv_push(&image->env, line + strlen("env "));
-				else if (str_starts_with(line, "onbuild "))
-					strv_push(&image->onbuild, line + strlen("onbuild "));
-				else
-					fail_msg("%s: what is '%s'?", test->title, line);
-			}
+	for vec_each (section, &test->sections) {
+		if (strcmp(section->name, "base") != 0 || strcmp(section->argument, name) != 0)
+			continue;
+		image->known = true;
+		CLEANUP(strv_release) struct strv lines = {0};
+		case_lines(str_text(&section->text), &lines);
+		for (size_t i = 0; i < lines.len; i++) {
+			const char *line = lines.items[i];
+			if (str_starts_with(line, "workdir "))
+				replace_string(&image->workdir, line + strlen("workdir "));
+			else if (str_starts_with(line, "env "))
+				strv_push(&image->env, line + strlen("env "));
+			else if (str_starts_with(line, "onbuild "))
+				strv_push(&image->onbuild, line + strlen("onbuild "));
+			else
+				fail_msg("%s: what is '%s'?", test->title, line);
 		}
+	}
 }
 
 static enum copy_entry tree_kind(void *data, const char *path)
@@ -138,25 +137,24 @@ static bool check_map(const struct test_case *test, const struct copy_map *map)
 	case_lines(case_text(test, case_section(test, "asked") ? "asked" : "context"), &asked);
 	struct copy_tree tree = {.kind = tree_kind, .list = tree_list, .data = &files};
 	bool ok = true;
-	for
-		vec_each (section, &test->sections) {
-			CLEANUP(str_release) struct str got = {0};
-			if (strcmp(section->name, "infer") == 0) {
-				describe_answers(map, COPY_FOR_INFER, &asked, &tree, &got);
-			} else if (strcmp(section->name, "auto") == 0) {
-				describe_answers(map, COPY_FOR_AUTO, &asked, &tree, &got);
-			} else if (strcmp(section->name, "image") == 0) {
-				describe_image(map, &got);
-			} else if (strcmp(section->name, "missing") == 0) {
-				CLEANUP(error_clear) struct error err = {0};
-				copy_map_check_sources(map, &tree, &err);
-				_cleanup_free_ char *words = error_format(&err);
-				str_addf(&got, "%s\n", words);
-			} else {
-				continue;
-			}
-			ok = case_equal(test, section->name, str_text(&got), str_text(&section->text)) && ok;
+	for vec_each (section, &test->sections) {
+		CLEANUP(str_release) struct str got = {0};
+		if (strcmp(section->name, "infer") == 0) {
+			describe_answers(map, COPY_FOR_INFER, &asked, &tree, &got);
+		} else if (strcmp(section->name, "auto") == 0) {
+			describe_answers(map, COPY_FOR_AUTO, &asked, &tree, &got);
+		} else if (strcmp(section->name, "image") == 0) {
+			describe_image(map, &got);
+		} else if (strcmp(section->name, "missing") == 0) {
+			CLEANUP(error_clear) struct error err = {0};
+			copy_map_check_sources(map, &tree, &err);
+			_cleanup_free_ char *words = error_format(&err);
+			str_addf(&got, "%s\n", words);
+		} else {
+			continue;
 		}
+		ok = case_equal(test, section->name, str_text(&got), str_text(&section->text)) && ok;
+	}
 	return ok;
 }
 
@@ -182,9 +180,8 @@ static void cases_hold(void **state)
 {
 	(void)state;
 	size_t failed = 0;
-	for
-		vec_each (test, &cases)
-			failed += !run_case(test);
+	for vec_each (test, &cases)
+		failed += !run_case(test);
 	if (failed)
 		fail_msg("%zu of %zu cases", failed, cases.len);
 }

@@ -55,9 +55,8 @@ static void cases_hold(void **state)
 {
 	(void)state;
 	size_t failed = 0;
-	for
-		vec_each (test, &cases)
-			failed += run_case(test);
+	for vec_each (test, &cases)
+		failed += run_case(test);
 	if (failed)
 		fail_msg("%zu differ", failed);
 }

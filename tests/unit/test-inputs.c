@@ -67,9 +67,8 @@ static int tear_down(void **state)
 static char *names(const struct inputs *inputs)
 {
 	CLEANUP(strv_release) struct strv list = {0};
-	for
-		vec_each (input, inputs)
-			strv_push(&list, input->rel);
+	for vec_each (input, inputs)
+		strv_push(&list, input->rel);
 	return strv_join(&list, " ");
 }
 

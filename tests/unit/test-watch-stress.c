@@ -162,8 +162,7 @@ static void compare(const struct map *model, const struct map *tree)
 {
 	for map_each (e, tree)
 		if (!str_equal(e->value, map_get(model, e->key)))
-			fail_msg("%s is %s, known as %s", e->key, (char *)e->value,
-				 (char *)map_get(model, e->key));
+			fail_msg("%s is %s, known as %s", e->key, (char *)e->value, (char *)map_get(model, e->key));
 	for map_each (e, model)
 		if (!map_has(tree, e->key))
 			fail_msg("%s is not there any more", e->key);

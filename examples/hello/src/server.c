@@ -16,7 +16,11 @@ static const char version[] = "1";
 #define ROOT "/srv/public"
 
 static const char *const types[][2] = {
-	{".html", "text/html; charset=utf-8"}, {".css", "text/css"}, {".js", "text/javascript"}, {".svg", "image/svg+xml"}, {".png", "image/png"},
+	{".html", "text/html; charset=utf-8"},
+	{".css", "text/css"},
+	{".js", "text/javascript"},
+	{".svg", "image/svg+xml"},
+	{".png", "image/png"},
 };
 
 static const char *type_of(const char *path)
@@ -44,14 +48,16 @@ static int send_head(int client, const char *status, const char *type, long long
 {
 	char head[256];
 	int n = snprintf(head, sizeof(head),
-			 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %lld\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n", status,
-			 type, size);
+			 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %lld\r\nCache-Control: "
+			 "no-store\r\nConnection: close\r\n\r\n",
+			 status, type, size);
 	return send_all(client, head, (size_t)n);
 }
 
 static void send_text(int client, const char *status, const char *text)
 {
-	if (send_head(client, status, type_of(""), (long long)strlen(text) + 1) == 0 && send_all(client, text, strlen(text)) == 0)
+	if (send_head(client, status, type_of(""), (long long)strlen(text) + 1) == 0 &&
+	    send_all(client, text, strlen(text)) == 0)
 		send_all(client, "\n", 1);
 }
 
@@ -102,9 +108,11 @@ int main(void)
 	signal(SIGINT, leave);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
 	const char *port = getenv("PORT");
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)(port ? strtoul(port, NULL, 10) : 8080))};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_port = htons((unsigned short)(port ? strtoul(port, NULL, 10) : 8080))};
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 16) < 0) {
+	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(listener, 16) < 0) {
 		perror("server: can't listen");
 		return 1;
 	}
