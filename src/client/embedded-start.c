@@ -16,7 +16,7 @@
 #include "client/embedded-state.h"
 #include "client/rootfs.h"
 
-enum { GRACE_MS = 3000, DATABASE_MAX = 256 << 10 };
+enum { GRACE_MS = 3000 };
 
 struct embedded_layout {
 	char *folder; /* ".new-…", until the program runs */
@@ -51,44 +51,24 @@ void embedded_layout_free(struct embedded_layout *layout)
 	free(layout);
 }
 
-/* Field `index` of the line that starts with "name:" in a file of the passwd format; of at most 256 KiB. */
-static bool database_number(int root, const char *file, const char *name, unsigned index, uint64_t *value)
-{
-	_cleanup_close_ int fd = rootfs_open(root, file, O_RDONLY | O_NONBLOCK, 0);
-	_cleanup_free_ char *text = xcalloc(1, DATABASE_MAX + 1);
-	if (fd < 0 || read(fd, text, DATABASE_MAX) < 0)
-		return false;
-	struct strv lines = {0}, fields = {0};
-	str_split(text, '\n', &lines);
-	bool found = false;
-	for (size_t i = 0; i < lines.len && !found; i++) {
-		strv_clear(&fields);
-		str_split(lines.items[i], ':', &fields);
-		found = fields.len > index && str_equal(fields.items[0], name) &&
-			parse_uint(fields.items[index], UINT32_MAX - 1, value) == 0;
-	}
-	strv_release(&lines);
-	strv_release(&fields);
-	return found;
-}
-
 static int find_user(int root, const char *user, struct embedded_layout *layout, struct error *err)
 {
 	if (!user || !*user)
 		return 0;
+	CLEANUP(accounts_release) struct accounts accounts = {0};
+	rootfs_accounts(root, &accounts);
+	/* Without a group: that of passwd, else root's; --chown has another rule. */
 	const char *colon = strchr(user, ':');
 	_cleanup_free_ char *name = colon ? xstrndup(user, (size_t)(colon - user)) : xstrdup(user);
-	uint64_t uid, gid = 0;
-	bool known = parse_uint(name, UINT32_MAX - 1, &uid) == 0;
-	if (!known && !database_number(root, "etc/passwd", name, 2, &uid))
-		return error_set(err, EINVAL, "the image has no user '%s' in /etc/passwd", name);
-	if (!known)
-		database_number(root, "etc/passwd", name, 3, &gid);
-	if (colon && parse_uint(colon + 1, UINT32_MAX - 1, &gid) < 0 &&
-	    !database_number(root, "etc/group", colon + 1, 2, &gid))
-		return error_set(err, EINVAL, "the image has no group '%s' in /etc/group", colon + 1);
-	layout->uid = (uid_t)uid;
-	layout->gid = (gid_t)gid;
+	_cleanup_free_ char *both = colon ? xstrdup(user) : xasprintf("%s:0", user);
+	uint32_t uid = 0, gid = 0;
+	int r = owner_resolve(both, &accounts, &uid, &gid, err);
+	if (r < 0)
+		return error_wrap(err, "the image's USER");
+	if (owner_is_named(name) && !colon)
+		accounts_number(accounts.passwd, name, 3, &gid);
+	layout->uid = uid;
+	layout->gid = gid;
 	return 0;
 }
 

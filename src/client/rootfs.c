@@ -161,6 +161,21 @@ int rootfs_open_parent(int root, const char *path, bool make, const char **name)
 	return make ? rootfs_make_directory(root, above) : rootfs_open(root, above, O_PATH | O_DIRECTORY, 0);
 }
 
+static char *read_accounts(int root, const char *file)
+{
+	_cleanup_close_ int fd = rootfs_open(root, file, O_RDONLY | O_NONBLOCK, 0);
+	char *text = xcalloc(1, ACCOUNTS_MAX + 1);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || read(fd, text, ACCOUNTS_MAX) < 0)
+		free(steal(&text));
+	return text;
+}
+
+void rootfs_accounts(int root, struct accounts *accounts)
+{
+	*accounts = (struct accounts){read_accounts(root, "etc/passwd"), read_accounts(root, "etc/group")};
+}
+
 int rootfs_remove(int directory, const char *name)
 {
 	if (unlinkat(directory, name, 0) == 0 || errno == ENOENT)
@@ -320,6 +335,8 @@ static int digest_entry(int directory, const char *name, struct hasher *hasher, 
 		return -errno;
 	hasher_add_string(hasher, name);
 	hasher_add(hasher, &st.st_mode, sizeof(st.st_mode));
+	hasher_add(hasher, &st.st_uid, sizeof(st.st_uid));
+	hasher_add(hasher, &st.st_gid, sizeof(st.st_gid));
 	if (S_ISLNK(st.st_mode)) {
 		char target[PATH_MAX];
 		ssize_t n = readlinkat(directory, name, target, sizeof(target));

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/hash.h"
+#include "base/owner.h"
 #include "io/cancel.h"
 
 /* Opens `path` (leading slashes mean nothing) below the directory descriptor `root`, O_CLOEXEC added. Links are resolved inside the root. Uses
@@ -22,6 +23,9 @@ int rootfs_make_directory(int root, const char *path);
 /* The directory that holds `path`, made where `make` and missing; *name points to the last element in path. */
 int rootfs_open_parent(int root, const char *path, bool make, const char **name);
 
+/* The root's /etc/passwd and /etc/group, at most ACCOUNTS_MAX of each. */
+void rootfs_accounts(int root, struct accounts *accounts);
+
 /* Removes the entry, a directory with all that is in it; links are not followed. Nothing there is success. */
 int rootfs_remove(int directory, const char *name);
 
@@ -32,7 +36,7 @@ int rootfs_copy_file(int source, int target, struct stat *st, struct hash *hash)
 /* Copies what is below one directory into another: files, directories, links; modes, times, and owners where that is allowed. */
 int rootfs_copy_tree(int from, int to, struct cancel *cancel);
 
-/* Adds all that is below a directory to a digest: names, kinds, permission bits, contents, link targets, in the order of names; no times, no owners. */
+/* Adds all that is below a directory to a digest: names, kinds, permission bits, owners, contents, link targets, in the order of names; no times. */
 int rootfs_digest(int directory, struct hasher *hasher, struct cancel *cancel);
 
 #endif

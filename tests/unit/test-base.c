@@ -8,14 +8,25 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/owner.h"
 #include "base/path.h"
 
 static void normalizes_paths(void **state)
 {
 	(void)state;
 	static const char *const cases[][2] = {
-		{"", "."},	   {".", "."},	       {"./a", "a"},	       {"a//b/", "a/b"}, {"a/../b", "b"}, {"a/..", "."},
-		{"../a", "../a"}, {"a/../../b", "../b"}, {"/..", "/"},       {"/a/../..", "/"}, {"/", "/"},     {"/a/./b//", "/a/b"},
+		{"", "."},
+		{".", "."},
+		{"./a", "a"},
+		{"a//b/", "a/b"},
+		{"a/../b", "b"},
+		{"a/..", "."},
+		{"../a", "../a"},
+		{"a/../../b", "../b"},
+		{"/..", "/"},
+		{"/a/../..", "/"},
+		{"/", "/"},
+		{"/a/./b//", "/a/b"},
 		{"../../x/..", "../.."},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -90,10 +101,11 @@ static void maps_keep_order_through_removals(void **state)
 	}
 	assert_int_equal(m.len, 2500);
 	intptr_t last = 0;
-	for map_each (e, &m) {
-		assert_true((intptr_t)e->value > last);
-		last = (intptr_t)e->value;
-	}
+	for
+		map_each (e, &m) {
+			assert_true((intptr_t)e->value > last);
+			last = (intptr_t)e->value;
+		}
 	assert_int_equal(last, 3000);
 	assert_false(map_has(&m, "k0"));
 	assert_true(map_has(&m, "k1"));
@@ -174,6 +186,41 @@ static void reads_only_regular_files_within_the_limit(void **state)
 	error_clear(&err);
 }
 
+static void owners_are_numbers_or_names_of_the_accounts(void **state)
+{
+	(void)state;
+	const struct accounts accounts = {
+		.passwd = (char *)(uintptr_t) "root:x:0:0::/:/bin/sh\nbob:x:77:88::/:\nsolo:x:5:6::/"
+					      ":\nbad:x:99999999999:1\ncut:x",
+		.group = (char *)(uintptr_t) "root:x:0:\nbob:x:99:\nstaff:x:50:bob\n",
+	};
+	static const struct {
+		const char *written;
+		int code;
+		uint32_t uid, gid;
+	} cases[] = {
+		{"1000", 0, 1000, 1000},     {"1000:50", 0, 1000, 50}, {"bob", 0, 77, 99},
+		{"bob:staff", 0, 77, 50},    {"7:staff", 0, 7, 50},    {"bob:3", 0, 77, 3},
+		{"solo", 0, 5, 6},	     {":staff", 0, 0, 50},     {"9:", 0, 9, 9},
+		{"bad", -EINVAL, 0, 0},	     {"cut", -EINVAL, 0, 0},   {"nobody", -EINVAL, 0, 0},
+		{"bob:solo", -EINVAL, 0, 0}, {"-1", -EINVAL, 0, 0},    {"4294967295", -EINVAL, 0, 0},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct error err = {0};
+		uint32_t uid = 0, gid = 0;
+		int r = owner_resolve(cases[i].written, &accounts, &uid, &gid, &err);
+		assert_int_equal(r, cases[i].code);
+		if (r == 0) {
+			assert_int_equal(uid, cases[i].uid);
+			assert_int_equal(gid, cases[i].gid);
+		}
+		error_clear(&err);
+	}
+	assert_false(owner_is_named("1:2"));
+	assert_true(owner_is_named("1:staff"));
+	assert_int_equal(owner_resolve("bob", NULL, &(uint32_t){0}, &(uint32_t){0}, NULL), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +233,7 @@ int main(void)
 		cmocka_unit_test(merges_what_happened_to_a_path),
 		cmocka_unit_test(hashes_read_back),
 		cmocka_unit_test(shows_hostile_names),
+		cmocka_unit_test(owners_are_numbers_or_names_of_the_accounts),
 		cmocka_unit_test(chains_errors),
 		cmocka_unit_test(reads_only_regular_files_within_the_limit),
 	};
