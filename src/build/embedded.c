@@ -110,7 +110,22 @@ static int copy_content(int source, int parent, const char *name, unsigned mode)
 	}
 }
 
-static int copy_entry(const struct layout *l, const struct entry *entry, int chmod, const char *dest)
+/* --chown, names being those of the files laid out so far. Only root gives files away; everybody's else stay their own, as at run time. */
+static int give(const struct layout *l, const struct copy_rule *rule, int directory, const char *name)
+{
+	CLEANUP(accounts_release) struct accounts accounts = {0};
+	uint32_t uid, gid;
+	if (!rule->chown || geteuid() != 0)
+		return 0;
+	if (owner_is_named(rule->chown))
+		rootfs_accounts(l->root, &accounts);
+	int r = owner_resolve(rule->chown, &accounts, &uid, &gid, NULL);
+	if (r < 0)
+		return r;
+	return fchownat(directory, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static int copy_entry(const struct layout *l, const struct copy_rule *rule, const struct entry *entry, const char *dest)
 {
 	const char *name;
 	_cleanup_free_ char *source = path_join(l->request->artifact->context, entry->path);
@@ -125,12 +140,17 @@ static int copy_entry(const struct layout *l, const struct entry *entry, int chm
 		if (n < 0)
 			return errno == ENOENT ? 0 : -errno;
 		target[n] = '\0';
-		return symlinkat(target, parent, name) < 0 ? -errno : 0;
+		return symlinkat(target, parent, name) < 0 ? -errno : give(l, rule, parent, name);
 	}
 	_cleanup_close_ int fd = open(source, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	return copy_content(fd, parent, name, chmod >= 0 ? (unsigned)chmod : entry->mode & 07777);
+	unsigned mode = rule->chmod >= 0 ? (unsigned)rule->chmod : entry->mode & 07777;
+	int r = copy_content(fd, parent, name, mode);
+	if (r == 0)
+		r = give(l, rule, parent, name);
+	/* A change of owner takes bits of the mode away. */
+	return r == 0 && fchmodat(parent, name, mode, 0) < 0 ? -errno : r;
 }
 
 /* A directory's contents land in dest: the directory of whatever would be in it. */
@@ -142,10 +162,13 @@ static int copy_directory(const struct layout *l, const struct copy_rule *rule, 
 		return 0;
 	_cleanup_free_ char *dest = path_dir(lands);
 	_cleanup_close_ int made = rootfs_make_directory(l->root, dest);
-	if (made < 0 || str_equal(dest, rule->dest))
-		return made < 0 ? made : 0;
+	if (made < 0)
+		return made;
 	_cleanup_close_ int fd = openat(made, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	unsigned mode = rule->chmod >= 0 ? (unsigned)rule->chmod : entry->mode & 07777;
+	int r = fd < 0 ? -errno : give(l, rule, fd, "");
+	if (r < 0 || str_equal(dest, rule->dest))
+		return r;
 	return fd < 0 || fchmod(fd, mode) < 0 ? -errno : 0;
 }
 
@@ -166,7 +189,7 @@ static int carry_out_rule(const struct layout *l, const struct copy_rule *rule, 
 				if (reason)
 					return needs_engine(l, rule->line, err, reason);
 				if (copy_rule_destination(rule, entry->path, &dest) && dest)
-					r = copy_entry(l, entry, rule->chmod, dest);
+					r = copy_entry(l, rule, entry, dest);
 			}
 			if (r < 0)
 				return error_set(err, -r, "%s:%u: can't copy %s: %s", l->map->name, rule->line,

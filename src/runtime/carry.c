@@ -7,6 +7,7 @@ void carry_release(struct carry *carry)
 		vec_each (item, carry) {
 			free(item->dest);
 			free(item->src);
+			free(item->owner);
 		}
 	vec_release(carry);
 }

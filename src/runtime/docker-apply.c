@@ -21,6 +21,7 @@ struct applying {
 	struct looked *looks;
 	bool *known; /* looks[i] says something */
 	struct tar_place *places;
+	struct strv words; /* of routes */
 	struct cancel *cancel;
 };
 
@@ -300,27 +301,58 @@ static void look_around(struct applying *a)
 	}
 }
 
-/* Where each item goes, and who will own it: what is there keeps its owner, what is new takes its directory's, root where
- * that is not known. */
-static void find_routes(struct applying *a)
+/* Who will own the item: what is there keeps its owner, what is new takes its directory's (root's where that is not known), unless
+ * the item says better. */
+static int find_owner(struct applying *a, size_t index, struct error *err)
 {
-	look_around(a);
-	for (size_t i = 0; i < a->carry->len; i++) {
-		const struct looked *looked = look_of(a, i);
-		a->routes[i] = docker_route(a->session, a->carry->items[i].dest, looked);
-		if (looked)
-			a->places[i] = (struct tar_place){.uid = looked->uid,
-							  .gid = looked->gid,
-							  .after_ns = looked->mtime_ns,
-							  .leave = a->carry->items[i].kind == CARRY_DIRECTORY &&
-								   looked->link && looked->directory};
+	const struct carry_item *item = &a->carry->items[index];
+	const struct looked *looked = look_of(a, index);
+	struct tar_place *place = &a->places[index];
+	CLEANUP(error_clear) struct error why = {0};
+	uint32_t uid, gid;
+	if (looked) {
+		place->uid = looked->uid;
+		place->gid = looked->gid;
 	}
+	if (!item->owner || (item->owner_if_new && looked && looked->exists))
+		return 0;
+	int r = owner_is_named(item->owner) ? docker_accounts(a->session, a->cancel, err) : 0;
+	if (r < 0)
+		return r;
+	if (owner_resolve(item->owner, &a->session->accounts, &uid, &gid, &why) < 0) {
+		strv_push(&a->words, why.message);
+		a->routes[index] = (struct docker_route){.way = WAY_REFUSED,
+							 .code = EINVAL,
+							 .why = a->words.items[a->words.len - 1]};
+		return 0;
+	}
+	place->uid = uid;
+	place->gid = gid;
+	return 0;
+}
+
+/* Where each item goes, and who will own it. */
+static int find_routes(struct applying *a, struct error *err)
+{
+	int r = 0;
+	look_around(a);
+	for (size_t i = 0; r == 0 && i < a->carry->len; i++) {
+		const struct carry_item *item = &a->carry->items[i];
+		const struct looked *looked = look_of(a, i);
+		a->routes[i] = docker_route(a->session, item->dest, looked);
+		if (looked)
+			a->places[i] = (struct tar_place){.after_ns = looked->mtime_ns,
+							  .leave = item->kind == CARRY_DIRECTORY && looked->link &&
+								   looked->directory};
+		if (a->routes[i].way != WAY_REFUSED)
+			r = find_owner(a, i, err);
+	}
+	return r;
 }
 
 static int apply_all(struct applying *a, size_t *indices, bool *done, struct error *err)
 {
-	int r = 0;
-	find_routes(a);
+	int r = find_routes(a, err);
 	for (size_t i = 0; r >= 0 && i < a->carry->len; i++) {
 		if (done[i] || a->carry->items[i].kind == CARRY_DELETE)
 			continue;
@@ -371,6 +403,7 @@ int docker_apply(struct session *session, const struct carry *carry, struct carr
 	free(a.looks);
 	free(a.known);
 	free(a.places);
+	strv_release(&a.words);
 	report->transfer_us = (unsigned)((monotonic_ns() - start) / 1000);
 	if (r < 0) {
 		carry_report_release(report);

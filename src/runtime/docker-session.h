@@ -3,6 +3,7 @@
 #define RUNTIME_DOCKER_SESSION_H
 
 #include "base/map.h"
+#include "base/owner.h"
 #include "base/vec.h"
 #include "client/docker.h"
 #include "runtime/docker-look.h"
@@ -27,7 +28,13 @@ struct session {
 	struct look look;
 	struct map asked; /* destination → struct looked, where look can't tell */
 	bool cannot_ask;  /* the container has no program for it */
+	struct accounts accounts; /* docker_accounts */
+	bool accounts_read;
 };
+
+/* The container's /etc/passwd and /etc/group through the archive API, read when a session first needs a name; a link there, or a file of more than
+ * ACCOUNTS_MAX, counts as none. 0, or what broke the line. */
+int docker_accounts(struct session *session, struct cancel *cancel, struct error *err);
 
 int docker_apply(struct session *session, const struct carry *carry, struct carry_report *report, struct cancel *cancel,
 		 struct error *err);

@@ -94,6 +94,8 @@ static void forget(struct session *session)
 	vec_clear(&session->mounts);
 	free(steal(&session->user));
 	free(steal(&session->name));
+	accounts_release(&session->accounts);
+	session->accounts_read = false;
 	look_close(&session->look);
 	map_release(&session->asked, free);
 	session->cannot_ask = false;

@@ -20,9 +20,17 @@ struct apply {
 	const struct embedded_instance *instance;
 	struct carry_report *report;
 	struct staged {
-		int root;	 /* where it is, or will be */
-		char *temporary; /* the staged file's name, beside its destination; NULL: not staged */
-	} * staged;		 /* per item */
+		int root;	  /* where it is, or will be */
+		char *temporary;  /* the staged file's name, beside its destination; NULL: not staged */
+	} * staged;		  /* per item */
+	struct accounts accounts; /* of the root, once a name was met */
+	bool accounts_read;
+};
+
+/* What an item says of its owner, its names resolved. */
+struct ownership {
+	bool given, if_new;
+	uint32_t uid, gid;
 };
 
 static uint64_t mount_of(int fd)
@@ -102,23 +110,35 @@ static int set_time(int fd, const struct stat *replaced)
 	return futimens(fd, times) < 0 ? -errno : 0;
 }
 
-/* A replaced file keeps its owner, a new one takes its directory's. */
-static int dress(int fd, int parent, const char *name, unsigned mode)
+/* A replaced file keeps its owner, a new one takes its directory's, unless the item says better. What may not be given away stays ours. */
+static int give(int parent, const char *beside, const char *name, const struct ownership *ownership)
 {
 	struct stat old, directory, mine;
-	bool replaces = fstatat(parent, name, &old, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(old.st_mode);
-	if (fstat(parent, &directory) < 0 || fstat(fd, &mine) < 0)
+	bool replaces = fstatat(parent, name, &old, AT_SYMLINK_NOFOLLOW) == 0;
+	if (fstat(parent, &directory) < 0 || fstatat(parent, beside, &mine, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	const struct stat *model = replaces ? &old : &directory;
-	if ((model->st_uid != mine.st_uid || model->st_gid != mine.st_gid) &&
-	    fchown(fd, model->st_uid, model->st_gid) < 0 && errno != EPERM)
+	bool said = ownership->given && !(ownership->if_new && replaces);
+	uid_t uid = said ? ownership->uid : model->st_uid;
+	gid_t gid = said ? ownership->gid : model->st_gid;
+	if ((uid != mine.st_uid || gid != mine.st_gid) && fchownat(parent, beside, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 &&
+	    errno != EPERM && errno != EINVAL)
 		return -errno;
+	return 0;
+}
+
+/* After give: a change of owner takes bits of the mode away. */
+static int dress(int fd, int parent, const char *name, unsigned mode)
+{
+	struct stat old;
+	bool replaces = fstatat(parent, name, &old, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(old.st_mode);
 	if (fchmod(fd, mode & 07777) < 0)
 		return -errno;
 	return set_time(fd, replaces ? &old : NULL);
 }
 
-static int stage_file(int root, const struct carry_item *item, struct source *source, char **temporary)
+static int stage_file(int root, const struct carry_item *item, const struct ownership *ownership, struct source *source,
+		      char **temporary)
 {
 	const char *name;
 	_cleanup_close_ int parent = rootfs_open_parent(root, item->dest, true, &name);
@@ -130,6 +150,8 @@ static int stage_file(int root, const struct carry_item *item, struct source *so
 		return -errno;
 	int r = fill(fd, item, source);
 	if (r == 0)
+		r = give(parent, beside, name, ownership);
+	if (r == 0)
 		r = dress(fd, parent, name, source->mode);
 	if (r < 0) {
 		unlinkat(parent, beside, 0);
@@ -139,7 +161,8 @@ static int stage_file(int root, const struct carry_item *item, struct source *so
 	return 0;
 }
 
-static int stage_link(int root, const struct carry_item *item, const struct source *source, char **temporary)
+static int stage_link(int root, const struct carry_item *item, const struct ownership *ownership,
+		      const struct source *source, char **temporary)
 {
 	const char *name;
 	_cleanup_close_ int parent = rootfs_open_parent(root, item->dest, true, &name);
@@ -148,12 +171,18 @@ static int stage_link(int root, const struct carry_item *item, const struct sour
 	_cleanup_free_ char *beside = temporary_name();
 	if (symlinkat(source->target, parent, beside) < 0)
 		return -errno;
+	int r = give(parent, beside, name, ownership);
+	if (r < 0) {
+		unlinkat(parent, beside, 0);
+		return r;
+	}
 	*temporary = steal(&beside);
 	return 0;
 }
 
 /* A directory appears at once: files are staged in it. What stood there and is none goes away in the same moment. */
-static int make_directory(int root, const struct carry_item *item, const struct source *source)
+static int make_directory(int root, const struct carry_item *item, const struct ownership *ownership,
+			  const struct source *source)
 {
 	const char *name;
 	_cleanup_close_ int parent = rootfs_open_parent(root, item->dest, true, &name);
@@ -163,11 +192,15 @@ static int make_directory(int root, const struct carry_item *item, const struct 
 	if (there >= 0)
 		return fchmod(there, source->mode & 07777) < 0 ? -errno : 0;
 	_cleanup_free_ char *beside = temporary_name();
-	if (mkdirat(parent, beside, 0700) < 0 || fchmodat(parent, beside, source->mode & 07777, 0) < 0)
+	if (mkdirat(parent, beside, 0700) < 0)
 		return -errno;
-	if (renameat2(parent, beside, parent, name, RENAME_NOREPLACE) == 0)
+	int r = give(parent, beside, name, ownership);
+	if (r == 0 && fchmodat(parent, beside, source->mode & 07777, 0) < 0)
+		r = -errno;
+	if (r == 0 && renameat2(parent, beside, parent, name, RENAME_NOREPLACE) == 0)
 		return 0;
-	int r = errno == EEXIST && renameat2(parent, beside, parent, name, RENAME_EXCHANGE) == 0 ? 0 : -errno;
+	if (r == 0)
+		r = errno == EEXIST && renameat2(parent, beside, parent, name, RENAME_EXCHANGE) == 0 ? 0 : -errno;
 	rootfs_remove(parent, beside);
 	return r;
 }
@@ -258,6 +291,18 @@ static void settle(const struct apply *a, const struct carry_item *item, struct 
 	}
 }
 
+static int find_owner(struct apply *a, const struct carry_item *item, struct ownership *ownership, struct error *err)
+{
+	*ownership = (struct ownership){.given = item->owner, .if_new = item->owner_if_new};
+	if (!item->owner)
+		return 0;
+	if (owner_is_named(item->owner) && !a->accounts_read) {
+		rootfs_accounts(a->roots->disk, &a->accounts);
+		a->accounts_read = true;
+	}
+	return owner_resolve(item->owner, &a->accounts, &ownership->uid, &ownership->gid, err);
+}
+
 /* Everything but the switch: directories are made, files and links staged. */
 static void prepare_item(struct apply *a, const struct carry_item *item, size_t i)
 {
@@ -265,23 +310,27 @@ static void prepare_item(struct apply *a, const struct carry_item *item, size_t 
 	struct staged *staged = &a->staged[i];
 	staged->root = root_for(a->roots, item->dest);
 	struct source source;
+	struct ownership ownership;
 	CLEANUP(error_clear) struct error why = {0};
 	int r = source_open(item, &source, &why);
 	if (r == -ENOENT) {
 		result->skipped = true;
 		return;
 	}
+	if (r == 0)
+		r = find_owner(a, item, &ownership, &why);
 	if (r < 0) {
 		result->code = -r;
 		result->message = steal(&why.message);
+		source_release(&source);
 		return;
 	}
 	if (source.kind == CARRY_DIRECTORY)
-		r = make_directory(staged->root, item, &source);
+		r = make_directory(staged->root, item, &ownership, &source);
 	else if (source.kind == CARRY_SYMLINK)
-		r = stage_link(staged->root, item, &source, &staged->temporary);
+		r = stage_link(staged->root, item, &ownership, &source, &staged->temporary);
 	else
-		r = stage_file(staged->root, item, &source, &staged->temporary);
+		r = stage_file(staged->root, item, &ownership, &source, &staged->temporary);
 	if (r < 0 && source.kind == CARRY_FILE && may_write_in_place(r))
 		r = write_in_place(staged->root, item, a->report, result);
 	else if (r == 0)
@@ -343,6 +392,7 @@ int embedded_apply(const struct embedded_roots *roots, const struct embedded_ins
 	for (size_t i = 0; i < carry->len; i++)
 		free(a.staged[i].temporary);
 	free(a.staged);
+	accounts_release(&a.accounts);
 	report->transfer_us = (unsigned)((monotonic_ns() - begin) / 1000);
 	if (cancelled)
 		return error_set(err, ECANCELED, "cancelled");

@@ -16,6 +16,10 @@ struct carry_item {
 	char *dest; /* absolute, normalised (path_is_safe_destination) */
 	char *src;  /* absolute host path; NULL for CARRY_DELETE */
 	int mode;   /* permission bits, -1: the host's */
+	/* base/owner.h, names being the container's own; NULL: what is replaced keeps its owner, what is new takes its directory's. Where
+	 * skiff may not give files away (embedded, not as root) it counts for nothing. An unknown name: the item fails, EINVAL. */
+	char *owner;
+	bool owner_if_new; /* what is replaced keeps its owner all the same */
 };
 
 struct carry {

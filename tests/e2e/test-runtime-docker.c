@@ -130,7 +130,7 @@ static int tear_down(void **state)
 static void add(struct fixture *f, enum carry_kind kind, const char *src, const char *dest, int mode)
 {
 	char *from = src ? xasprintf("%s/src/%s", folder, src) : NULL;
-	vec_push(&f->carry, (struct carry_item){kind, xstrdup(dest), from, mode});
+	vec_push(&f->carry, (struct carry_item){.kind = kind, .dest = xstrdup(dest), .src = from, .mode = mode});
 }
 
 static int apply(struct fixture *f)

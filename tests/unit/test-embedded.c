@@ -289,7 +289,8 @@ static void an_exit_is_told(void **state)
 
 static void add_item(struct carry *carry, enum carry_kind kind, const char *src, const char *dest)
 {
-	vec_push(carry, (struct carry_item){kind, xstrdup(dest), xstrdup_or_null(src), -1});
+	vec_push(carry,
+		 (struct carry_item){.kind = kind, .dest = xstrdup(dest), .src = xstrdup_or_null(src), .mode = -1});
 }
 
 static struct carry_report apply(struct fixture *f, struct session *s, struct carry *carry, int expected)
