@@ -39,8 +39,10 @@ struct batch {
 void owned_free(void *data)
 {
 	struct owned *owned = data;
-	if (owned)
+	if (owned) {
 		free(owned->src);
+		free(owned->owner);
+	}
 	free(owned);
 }
 
@@ -51,6 +53,7 @@ static void batch_unref(struct batch *batch)
 	for vec_each (c, &batch->candidates) {
 		free(c->item.src);
 		free(c->item.dest);
+		free(c->item.owner);
 	}
 	vec_release(&batch->candidates);
 	carry_release(&batch->carry);
@@ -201,9 +204,14 @@ static int compare_items(const void *a, const void *b)
 	return order ? order : strcmp(x->dest, y->dest);
 }
 
-static void carry_add(struct carry *carry, enum carry_kind kind, const char *src, const char *dest, int mode)
+/* Adds a copy of the item. */
+static void carry_add(struct carry *carry, const struct carry_item *item)
 {
-	vec_push(carry, (struct carry_item){.kind = kind, .src = xstrdup_or_null(src), .dest = xstrdup(dest), .mode = mode});
+	struct carry_item *added = vec_add(carry);
+	*added = *item;
+	added->src = xstrdup_or_null(item->src);
+	added->dest = xstrdup(item->dest);
+	added->owner = xstrdup_or_null(item->owner);
 }
 
 /* The journal's line of one destination, written before it is sent. */
@@ -215,6 +223,8 @@ static void own(struct lane *lane, const struct candidate *c)
 	*owned = (struct owned){.kind = c->item.kind,
 				.src = xstrdup_or_null(c->item.src),
 				.mode = c->item.mode,
+				.owner = xstrdup_or_null(c->item.owner),
+				.owner_if_new = c->item.owner_if_new,
 				.hash = c->hash,
 				.host_mode = c->host_mode,
 				.number = number,
@@ -232,7 +242,12 @@ static void all_owned(const struct lane *lane, struct carry *carry)
 {
 	for map_each (entry, &lane->owned) {
 		const struct owned *owned = entry->value;
-		carry_add(carry, owned->kind, owned->src, entry->key, owned->mode);
+		carry_add(carry, &(struct carry_item){.kind = owned->kind,
+						      .src = owned->src,
+						      .dest = entry->key,
+						      .mode = owned->mode,
+						      .owner = owned->owner,
+						      .owner_if_new = owned->owner_if_new});
 	}
 	sort_items(carry);
 }
@@ -468,7 +483,7 @@ static void prepare_done(void *data)
 		if (c->skip)
 			continue;
 		own(lane, c);
-		carry_add(&batch->carry, c->item.kind, c->item.src, c->item.dest, c->item.mode);
+		carry_add(&batch->carry, &c->item);
 	}
 	sort_items(&batch->carry);
 	batch->users = 0;
@@ -499,7 +514,9 @@ void lane_sync(struct lane *lane, struct decision *decision)
 			c->item = (struct carry_item){.kind = copy->directory ? CARRY_DIRECTORY : CARRY_FILE,
 						      .src = xstrdup(copy->src),
 						      .dest = xstrdup(copy->dests.items[i]),
-						      .mode = copy->mode};
+						      .mode = copy->mode,
+						      .owner = xstrdup_or_null(copy->owner),
+						      .owner_if_new = copy->owner_if_new};
 			look_up_known(lane, c);
 		}
 	}

@@ -27,6 +27,8 @@ struct owned {
 	enum carry_kind kind;
 	char *src; /* absolute; NULL for a delete */
 	int mode;
+	char *owner; /* as struct carry_item has it */
+	bool owner_if_new;
 	struct hash hash; /* of what was last prepared for it */
 	unsigned host_mode;
 	uint64_t number;   /* counts what was carried: which of two came later */

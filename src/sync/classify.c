@@ -68,15 +68,13 @@ static char *at_line(const struct subject *p, const struct sync_source *s, unsig
 /* Inputs: what the build reads, by the builder's own list. *line: of the ignore file, where that excludes it. */
 static bool copied(const struct sync_source *s, const char *rel)
 {
-	for vec_each (rule, &s->copies.rules)
-		if (copy_rule_covers(rule, rel))
-			return true;
+	for
+		vec_each(rule, &s->copies.rules) if (copy_rule_covers(rule, rel)) return true;
 	for (size_t i = 0; i < s->copies.bind_mounts.len; i++)
 		if (path_below(rel, s->copies.bind_mounts.items[i]))
 			return true;
-	for vec_each (link, &s->links)
-		if (path_below(rel, link->target))
-			return true;
+	for
+		vec_each(link, &s->links) if (path_below(rel, link->target)) return true;
 	return false;
 }
 
@@ -100,17 +98,15 @@ bool source_is_git_folder(const char *rel)
 
 bool source_names_git_folder(const struct source_rules *rules)
 {
-	for vec_each (rule, rules)
-		if (str_starts_with(rule->src.text, ".git"))
-			return true;
+	for
+		vec_each(rule, rules) if (str_starts_with(rule->src.text, ".git")) return true;
 	return false;
 }
 
 static bool named_by(const struct source_globs *globs, const char *folder)
 {
-	for vec_each (g, globs)
-		if (str_starts_with(g->text, folder))
-			return true;
+	for
+		vec_each(g, globs) if (str_starts_with(g->text, folder)) return true;
 	return false;
 }
 
@@ -235,15 +231,17 @@ static bool generated(const struct sync_source *s, struct subject *p, enum path_
 {
 	*class_ = PATH_OUTPUT;
 	for (size_t i = 0; rules_count(s) && i < s->generators.len; i++)
-		for vec_each (rule, &s->generators.items[i].outputs) {
-			_cleanup_free_ char *dest = output_destination(rule, p->rel, p->directory);
-			if (!dest)
-				continue;
-			bool first = p->dests.len == 0;
-			add_destination(s, p, dest, rule->written);
-			if (first && p->dests.len > 0)
-				say(p, at(p, rule->written->place), "%s is generated", p->shown);
-		}
+		for
+			vec_each(rule, &s->generators.items[i].outputs)
+			{
+				_cleanup_free_ char *dest = output_destination(rule, p->rel, p->directory);
+				if (!dest)
+					continue;
+				bool first = p->dests.len == 0;
+				add_destination(s, p, dest, rule->written);
+				if (first && p->dests.len > 0)
+					say(p, at(p, rule->written->place), "%s is generated", p->shown);
+			}
 	return p->dests.len > 0;
 }
 
@@ -252,15 +250,17 @@ static bool by_rules(const struct sync_source *s, struct subject *p)
 {
 	bool manual = s->artifact->sync.mode == SYNC_MANUAL;
 	const struct source_rule *first = NULL;
-	for vec_each (rule, &s->rules) {
-		if (!glob_match(rule->src.glob, p->rel))
-			continue;
-		_cleanup_free_ char *dest = rule_destination(rule->written, p->rel, p->directory);
-		if (!dest)
-			continue;
-		first = first ? first : rule;
-		add_destination(s, p, dest, rule->written);
-	}
+	for
+		vec_each(rule, &s->rules)
+		{
+			if (!glob_match(rule->src.glob, p->rel))
+				continue;
+			_cleanup_free_ char *dest = rule_destination(rule->written, p->rel, p->directory);
+			if (!dest)
+				continue;
+			first = first ? first : rule;
+			add_destination(s, p, dest, rule->written);
+		}
 	if (first && p->kind == CHANGE_DELETED && !manual) {
 		p->written_rule = true;
 		obstacle(p, at(p, first->written->place), "%s was deleted, and only manual rules carry deletes",
@@ -273,38 +273,58 @@ static bool by_rules(const struct sync_source *s, struct subject *p)
 	return true;
 }
 
+/* Which COPY or ADD makes it an input: the place to look at where no rule matched. */
+static char *copy_place(const struct sync_source *s, const struct subject *p)
+{
+	for
+		vec_each(rule, &s->copies.rules) if (copy_rule_covers(rule, p->rel)) return at_line(p, s, rule->line);
+	return NULL;
+}
+
 /* A source of a COPY that is a link is followed by the engine, and one of ADD that is an archive is extracted: neither lands as it is. */
 static bool copied_otherwise(const struct sync_source *s, struct subject *p)
 {
 	_cleanup_free_ char *above = path_dir(p->rel);
-	for vec_each (link, &s->links)
-		if (path_below(p->rel, link->target)) {
+	for
+		vec_each(link, &s->links) if (path_below(p->rel, link->target))
+		{
 			obstacle(p, at_line(p, s, link->rule->line), "%s is copied through the link %s", p->shown,
 				 link->rule->sources.len ? link->rule->sources.items[0] : "");
 			return true;
 		}
-	for vec_each (rule, &s->copies.rules) {
-		if (!copy_rule_covers(rule, p->rel) || copy_rule_covers(rule, above))
-			continue;
-		if (S_ISLNK(s->world.mode(s->world.data, p->path))) {
-			obstacle(p, at_line(p, s, rule->line), "%s is a link, and COPY follows it", p->shown);
-			return true;
-		}
-		if (rule->is_add && s->world.is_archive(s->world.data, p->path)) {
-			obstacle(p, at_line(p, s, rule->line), "%s is an archive, and ADD extracts it", p->shown);
-			return true;
-		}
+	mode_t mode = s->world.mode(s->world.data, p->path);
+	if (S_ISREG(mode) && mode & (S_ISUID | S_ISGID)) { /* kept by BuildKit, dropped by the classic builder */
+		obstacle(p, copy_place(s, p), "%s has a set-user-id or set-group-id bit, and builders differ in it",
+			 p->shown);
+		return true;
 	}
+	for
+		vec_each(rule, &s->copies.rules)
+		{
+			if (!copy_rule_covers(rule, p->rel) || copy_rule_covers(rule, above))
+				continue;
+			if (S_ISLNK(mode)) {
+				obstacle(p, at_line(p, s, rule->line), "%s is a link, and COPY follows it", p->shown);
+				return true;
+			}
+			if (rule->is_add && s->world.is_archive(s->world.data, p->path)) {
+				obstacle(p, at_line(p, s, rule->line), "%s is an archive, and ADD extracts it",
+					 p->shown);
+				return true;
+			}
+		}
 	return false;
 }
 
-/* Which COPY or ADD makes it an input: the place to look at where no rule matched. */
-static char *copy_place(const struct sync_source *s, const struct subject *p)
+/* A directory that is a source itself gives its contents; the image has dest as it was before, or made it without asking the source. */
+static bool stands_for_contents(const struct sync_source *s, const struct subject *p, const char *dest)
 {
-	for vec_each (rule, &s->copies.rules)
-		if (copy_rule_covers(rule, p->rel))
-			return at_line(p, s, rule->line);
-	return NULL;
+	_cleanup_free_ char *above = path_dir(p->rel);
+	for
+		vec_each(rule, &s->copies.rules) if (str_equal(rule->dest, dest) && copy_rule_covers(rule, p->rel) &&
+						     (strcmp(p->rel, ".") == 0 ||
+						      !copy_rule_covers(rule, above))) return true;
+	return false;
 }
 
 /* 4b. Destinations by the Dockerfile: infer (with the person's word that no RUN matters) and auto (where none can). */
@@ -320,12 +340,16 @@ static bool by_dockerfile(const struct sync_source *s, struct subject *p, enum c
 	copy_map_ask(&s->copies, use, inside, &tree, &answer);
 	for (size_t i = 0; i < answer.dests.len; i++) {
 		char *dest = p->directory ? path_dir(answer.dests.items[i]) : xstrdup(answer.dests.items[i]);
-		if (path_is_safe_destination(dest))
+		if (path_is_safe_destination(dest) && !(p->directory && stands_for_contents(s, p, dest)))
 			strv_push_owned(&p->dests, dest);
 		else
 			free(dest);
 	}
 	p->mode = p->directory ? -1 : answer.chmod;
+	if (p->out && (answer.chown || !answer.run_follows)) {
+		replace_string(&p->out->owner, answer.chown ? answer.chown : "0:0");
+		p->out->owner_if_new = !answer.chown;
+	}
 	if (answer.reason || p->dests.len == 0) {
 		obstacle(p, answer.line ? at_line(p, s, answer.line) : copy_place(s, p), "%s: %s", p->shown,
 			 answer.reason ? answer.reason : "it has no destination");
@@ -359,9 +383,10 @@ static bool direct(const struct sync_source *s, struct subject *p, enum path_cla
 	if (sync->mode == SYNC_AUTO)
 		return by_dockerfile(s, p, COPY_FOR_AUTO, sync->place);
 	if (sync->mode == SYNC_INFER)
-		for vec_each (g, &s->infer)
-			if (glob_match(g->glob, p->rel))
-				return by_dockerfile(s, p, COPY_FOR_INFER, g->place);
+		for
+			vec_each(g, &s->infer) if (glob_match(g->glob, p->rel)) return by_dockerfile(s, p,
+												     COPY_FOR_INFER,
+												     g->place);
 	return false;
 }
 
@@ -407,9 +432,10 @@ static const char *required_by(const struct sync_source *s)
 {
 	for (size_t i = 0; s->config && i < s->config->artifacts.len; i++) {
 		const struct artifact *a = s->config->artifacts.items[i];
-		for vec_each (required, &a->requires_)
-			if (str_equal(required->image, s->artifact->image.value))
-				return a->image.value;
+		for
+			vec_each(required,
+				 &a->requires_) if (str_equal(required->image,
+							      s->artifact->image.value)) return a->image.value;
 	}
 	return "another artifact";
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/owner.h"
 #include "base/path.h"
 #include "sync/dockerfile-syntax.h"
 #include "sync/pattern.h"
@@ -91,7 +92,10 @@ static struct copy_rule *emit(const struct follow *f, enum copy_part part, const
 	new->exact = false;
 	new->stage_run_line = f->rule->run_line;
 	new->chmod = f->to->chmod >= 0 ? f->to->chmod : f->rule->chmod;
-	replace_string(&new->chown, f->to->chown);
+	if (f->to->chown)
+		replace_string(&new->chown, f->to->chown);
+	else if (new->chown && owner_is_named(new->chown) && !new->unsyncable)
+		new->unsyncable = "--chown names an owner of another stage";
 	if (f->to->unsyncable)
 		new->unsyncable = f->to->unsyncable;
 	_cleanup_free_ char *dest = *below ? path_join(destination(f->to), below) : xstrdup(destination(f->to));

@@ -294,6 +294,7 @@ static void ask_destination(const struct copy_map *map, size_t index, enum copy_
 		asking->has_mode = true;
 		answer->chmod = rule->chmod;
 		answer->chown = rule->chown;
+		answer->run_follows = answer->run_follows || rule->run_line || rule->stage_run_line;
 	} else if (!put_again(map, index, use, path, dest)) {
 		forget_destination(answer, dest);
 		asking->replaced_line = later;

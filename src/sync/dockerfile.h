@@ -75,7 +75,7 @@ struct copy_rule {
 	bool lineage;	/* came through COPY --from */
 	bool exact; /* of a cover: just the path dest is replaced, and surely; else perhaps, dest or anything below it */
 	int chmod;  /* --chmod as octal mode, -1: none */
-	char *chown; /* --chown as written, NULL: none */
+	char *chown; /* --chown, expanded (base/owner.h); COPY --from without it keeps what the stage gave. NULL: none, so root's, whatever USER says */
 };
 
 VEC_TYPE(rule_list, struct copy_rule);
@@ -146,6 +146,7 @@ struct copy_answer {
 	struct strv dests; /* absolute, in the order of the rules, each once; empty where reason is set */
 	int chmod;	   /* -1: none */
 	const char *chown; /* NULL: none; the rule's */
+	bool run_follows;  /* a RUN comes after it, and may have given it to somebody */
 	unsigned line;	   /* the instruction that decided; 0: none */
 	char *reason; /* NULL: it can be copied to dests; else why only a rebuild will do, "…it is read by the RUN at line 7" */
 	bool workdir_unknown; /* that is the reason */

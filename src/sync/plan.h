@@ -14,6 +14,8 @@ struct copy {
 	struct strv dests; /* absolute in the container, in the order of the rules */
 	bool directory;	   /* a directory is to be made (its contents are changes of their own) */
 	int mode;	   /* the mode the file must get; -1: the host's bits */
+	char *owner;	   /* as in struct classification; NULL: the replaced file's, else the directory's */
+	bool owner_if_new;
 };
 
 struct decision {

@@ -59,6 +59,7 @@ void sync_source_free(struct sync_source *s)
 void classification_release(struct classification *c)
 {
 	strv_release(&c->dests);
+	free(c->owner);
 	free(c->where);
 	free(c->reason);
 	*c = (struct classification){0};

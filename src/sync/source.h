@@ -26,6 +26,11 @@ struct classification {
 	enum path_class class_;
 	struct strv dests; /* for PATH_DIRECT and PATH_OUTPUT: absolute, in the order of the rules, without repeats */
 	int mode;	   /* -1: the host's bits */
+	/* As a fresh build of the same tree would have it: --chown, else root's for what a COPY without a later RUN brings (USER says nothing
+	 * of COPY). A RUN after it may have given the files away, and manual rules and outputs say nothing: NULL, the replaced file's owner,
+	 * else the directory's. */
+	char *owner;
+	bool owner_if_new;			/* what is replaced keeps its owner: only --chown takes it away */
 	const struct sync_generator *generator; /* for PATH_GENERATOR_INPUT */
 	char *where; /* place of the rule that held: "skaffold.yaml:9:7", "Dockerfile:4", ".dockerignore:2"; NULL: none */
 	char *reason; /* a sentence for a person */
@@ -64,6 +69,18 @@ int sync_source_set_listing(struct sync_source *source, const char *json, size_t
 /* Pure, but for the questions to the world. path: absolute, normalised. Costs the number of rules. */
 void sync_source_classify(const struct sync_source *source, const char *path, enum change_kind kind, bool directory,
 			  struct classification *out);
+
+/* What is there now and may be brought to a destination by rules that a person wrote, the last rule's first. directory: also directories in which
+ * only something below can match. Whether a path truly is direct, and lands there, is for sync_source_classify to say. Asks the world once or twice a
+ * rule. Appended. */
+struct provider {
+	char *path; /* absolute */
+	bool directory;
+};
+VEC_TYPE(provider_list, struct provider);
+void sync_source_providers(const struct sync_source *source, const char *dest, bool directory,
+			   struct provider_list *out);
+void provider_list_release(struct provider_list *list);
 
 /* The class alone, without words: for walking and watching. */
 enum path_class sync_source_class(const struct sync_source *source, const char *path, enum change_kind kind,
