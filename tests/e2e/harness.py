@@ -42,15 +42,15 @@ def docker(*arguments, check=True, data=None):
 class Entry:
     """One path of a file system, as far as tests compare it."""
 
-    def __init__(self, kind, mode, content):
-        self.kind, self.mode, self.content = kind, mode, content
+    def __init__(self, kind, mode, content, owner=(0, 0)):
+        self.kind, self.mode, self.content, self.owner = kind, mode, content, owner
 
     def __eq__(self, other):
         return (self.kind, self.mode, self.content) == (other.kind, other.mode, other.content)
 
     def __repr__(self):
         content = self.content if len(self.content) <= 40 else self.content[:40] + b"..."
-        return f"{self.kind} {self.mode:04o} {content!r}"
+        return f"{self.kind} {self.mode:04o} {self.owner[0]}:{self.owner[1]} {content!r}"
 
 
 def tree_of_tar(data):
@@ -67,6 +67,7 @@ def tree_of_tar(data):
             tree[name] = Entry("file", member.mode & 0o7777, source.read() if source else b"")
         else:
             tree[name] = Entry("other", member.mode & 0o7777, b"")
+        tree[name].owner = (member.uid, member.gid)
     return tree
 
 
@@ -86,19 +87,20 @@ def tree_of_directory(root):
                     tree[name] = Entry("file", info.st_mode & 0o7777, file.read())
             else:
                 tree[name] = Entry("other", info.st_mode & 0o7777, b"")
+            tree[name].owner = (info.st_uid, info.st_gid)
 
     walk(os.fsencode(root), b"")
     return tree
 
 
-def difference(got, wanted, limit=12):
-    """Lines that say where two trees differ, [] where they don't."""
+def difference(got, wanted, limit=12, owners=False):
+    """Lines that say where two trees differ, [] where they don't. owners: they count too."""
     lines = []
     for path in sorted(set(got) | set(wanted)):
         if NOT_OF_THE_IMAGE.match(os.fsdecode(path)):
             continue
         a, b = got.get(path), wanted.get(path)
-        if a is None or b is None or a != b:
+        if a is None or b is None or a != b or (owners and a.owner != b.owner):
             lines.append(f"{path!r}: is {a}, should be {b}")
     return lines[:limit] + ([f"... {len(lines) - limit} more"] if len(lines) > limit else [])
 

@@ -66,7 +66,14 @@ class Edits:
 
     def mode(self):
         for path in self.pick({"file"}):
-            os.chmod(path, self.random.choice([0o644, 0o755, 0o600, 0o664]))
+            os.chmod(path, self.random.choice([0o644, 0o755, 0o600, 0o664, 0o000, 0o4755, 0o2711]))
+
+    def directory_mode(self):
+        for path in self.pick({"directory"}) or [self.root]:
+            os.chmod(path, self.random.choice([0o755, 0o700, 0o1777, 0o2775, 0o555]))
+
+    def root_mode(self):
+        os.chmod(self.root, self.random.choice([0o755, 0o700, 0o775]))
 
     def delete(self):
         for path in self.pick({"file", "link", "directory"}):
@@ -93,7 +100,7 @@ class Edits:
         paths = self.all(kinds)
         return [self.random.choice(paths)] if paths else []
 
-    KINDS = [write, write, write, modify, modify, replace, mode, delete, rename, directory, link]
+    KINDS = [write, write, write, modify, modify, replace, mode, directory_mode, root_mode, delete, rename, directory, link]
 
     def some(self):
         for _ in range(self.random.choice([1, 1, 2, 5, 20])):
@@ -124,7 +131,7 @@ class ASyncIsARebuildSooner(Scenario):
             last = []
 
             def same():
-                last[:] = difference(dev.tree("/"), wanted)
+                last[:] = difference(dev.tree("/"), wanted, owners=True)
                 return not last
             try:
                 dev.eventually(same, timeout=60)
@@ -147,6 +154,16 @@ class ASyncIsARebuildSooner(Scenario):
 
     def test_auto(self):
         self.check(self.tree(AUTO), ["www"])
+
+    def test_auto_with_owners(self):
+        project = self.tree(AUTO)
+        project.write("accounts/passwd", "root:x:0:0::/:\nbob:x:77:88::/:\n")
+        project.write("accounts/group", "root:x:0:\nstaff:x:50:\nbob:x:99:\n")
+        project.write("more/a", "named")
+        project.write("Dockerfile", "FROM scratch AS one\nCOPY --chown=5:6 more /more\nFROM scratch\nCOPY bin /bin\nCOPY accounts /etc\n"
+                      "COPY --chown=1000 www /srv\nCOPY --chown=bob:staff more /named\nCOPY more /roots\nCOPY --from=one /more /kept\n"
+                      f"USER bob\nCMD {STAY_COMMAND}\n")
+        self.check(project, ["www", "more"])
 
     def test_auto_with_a_run(self):
         base = self.base_image()

@@ -5,7 +5,7 @@ import stat
 import threading
 import time
 
-from harness import AUTO, INFER, MANUAL, difference, tree_of_directory
+from harness import AUTO, INFER, MANUAL, STAY_COMMAND, difference, tree_of_directory
 from scenario import Scenario, on
 
 
@@ -50,6 +50,59 @@ class OneFile(Scenario):
         dev = self.dev(project)
         os.chmod(project.path("www/run.sh"), 0o755)
         dev.eventually(lambda: dev.entry("/srv/run.sh").mode == 0o755, what="mode 0755")
+
+    def test_modes_and_owners_are_those_of_the_dockerfile(self):
+        """--chown by number and by the image's own names; root's without it, whatever USER says; no mode is too odd."""
+        if not self.on_docker and os.geteuid():
+            self.skipTest("only root gives files away")
+        project = self.site(AUTO, pages={"kept": "1"})
+        project.write("etc/passwd", "root:x:0:0::/:\nbob:x:77:88::/:\n")
+        project.write("etc/group", "root:x:0:\nstaff:x:50:\n")
+        project.write("named/kept", "1")
+        project.write("plain/kept", "1")
+        project.write("Dockerfile", "FROM scratch\nCOPY bin /bin\nCOPY etc /etc\nCOPY --chown=1000:7 www /srv\n"
+                      f"COPY --chown=bob:staff named /named\nCOPY plain /plain\nUSER bob\nCMD {STAY_COMMAND}\n")
+        dev = self.dev(project)
+        mark = dev.mark()
+        for folder in ("www", "named", "plain"):
+            project.write(f"{folder}/kept", "2")
+            project.write(f"{folder}/new/file", "2", 0o640)
+            project.write(f"{folder}/nothing", "2", 0)
+            os.symlink("kept", project.path(f"{folder}/link"))
+        for folder, owner in {"/srv": (1000, 7), "/named": (77, 50), "/plain": (0, 0)}.items():
+            wanted = {b"kept": 0o644, b"new": 0o755, b"new/file": 0o640, b"nothing": 0, b"link": 0}
+            dev.eventually(lambda: {k: (e.mode, e.owner) for k, e in dev.tree(folder).items()} ==
+                           {k: (mode, owner) for k, mode in wanted.items()}, what=f"{folder} of {owner}")
+        self.assertCopied(dev, mark)
+
+    def test_one_of_two_sources_is_deleted(self):
+        project = self.site("manual:\n- {src: 'www/**', dest: /srv, strip: www/}\n- {src: 'theme/**', dest: /srv, strip: theme/}")
+        project.write("theme/index.html", "theme")
+        dev = self.dev(project)
+        project.write("theme/index.html", "changed")
+        dev.expect("/srv/index.html", "changed")
+        project.remove("theme/index.html")
+        dev.expect("/srv/index.html", "first")
+        project.remove("www/index.html")
+        dev.expect("/srv/index.html", None)
+
+    def test_modes_of_directories(self):
+        """A directory below the source of a COPY has the host's bits; the source itself stands for its contents."""
+        for sync in (MANUAL, AUTO):
+            with self.subTest(sync):
+                project = self.site(sync, pages={"sub/a": "1"})
+                dev = self.dev(project)
+                mark = dev.mark()
+                os.chmod(project.path("www"), 0o700)
+                os.chmod(project.path("www/sub"), 0o1775)
+                dev.eventually(lambda: dev.entry("/srv/sub").mode == 0o1775, what="mode 1775")
+                self.assertEqual(dev.entry("/srv").mode, 0o755)
+                os.chmod(project.path("www/sub"), 0o555)
+                dev.eventually(lambda: dev.entry("/srv/sub").mode == 0o555, what="mode 0555")
+                project.write("www/sub/a", "into a read-only directory")
+                dev.expect("/srv/sub/a", "into a read-only directory")
+                self.assertCopied(dev, mark)
+                dev.end()
 
     def test_content_that_keeps_its_size_and_time(self):
         project = self.site(pages={"a": "12345"})
