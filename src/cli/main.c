@@ -1,7 +1,9 @@
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -29,9 +31,20 @@ static int unknown_command(const char *name)
 	return EXIT_USAGE;
 }
 
+/* Started with one of 0, 1, 2 closed: what is opened later must not be taken for it. */
+static void fill_standard_streams(void)
+{
+	int fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = open("/dev/null", O_RDWR);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	(void)argc;
+	fill_standard_streams();
 	setlocale(LC_CTYPE, "C.UTF-8"); /* libarchive refuses UTF-8 names under pax otherwise */
 	signal(SIGPIPE, SIG_IGN);	/* a closed socket is an error of the call that writes */
 	const char *name = argv[1];

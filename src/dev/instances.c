@@ -2,6 +2,7 @@
  * one, and its output is followed. */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "dev/lane.h"
 
@@ -9,6 +10,7 @@ struct log_job {
 	struct dev *dev;
 	struct instance info; /* a copy: the instance may be freed before the job ends */
 	struct cancel *cancel;
+	uint64_t ended_ns; /* time of day */
 };
 
 static void copy_instance(struct instance *to, const struct instance *from)
@@ -17,7 +19,8 @@ static void copy_instance(struct instance *to, const struct instance *from)
 				.name = xstrdup_or_null(from->name),
 				.image = xstrdup_or_null(from->image),
 				.running = from->running,
-				.exit_code = from->exit_code};
+				.exit_code = from->exit_code,
+				.logs_since_ns = from->logs_since_ns};
 }
 
 static void release_instance(struct instance *instance)
@@ -50,12 +53,29 @@ static void log_work(void *data)
 {
 	struct log_job *job = data;
 	(void)job->dev->runtime->ops->logs(job->dev->runtime, &job->info, log_line, job, job->cancel, NULL);
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	job->ended_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The stream ended with the program: a program started again is followed from there on. */
+static void note_logs_ended(const struct log_job *job)
+{
+	for vec_each (lane, &job->dev->lanes)
+		for vec_each (each, &(*lane)->instances) {
+			struct lane_instance *instance = *each;
+			if (instance->logs != job->cancel)
+				continue;
+			instance->info.logs_since_ns = job->ended_ns;
+			cancel_unref(steal(&instance->logs));
+		}
 }
 
 static void log_done(void *data)
 {
 	struct log_job *job = data;
 	struct dev *dev = job->dev;
+	note_logs_ended(job);
 	release_instance(&job->info);
 	cancel_unref(job->cancel);
 	free(job);
@@ -172,12 +192,12 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		instance->info.exit_code = found->exit_code;
 		if (!instance->session && !instance->busy)
 			open_session(instance);
+		if (found->running && !instance->logs)
+			start_logs(instance);
 		if (was_running == found->running)
 			return;
 		tell_instance(instance, found->running ? "running" : "exited");
 		instance->stuck = false; /* what failed may go now */
-		if (found->running)
-			start_logs(instance);
 		return;
 	}
 	instance = xcalloc(1, sizeof(*instance));

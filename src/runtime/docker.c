@@ -220,7 +220,7 @@ static int docker_follow_logs(struct runtime *rt, const struct instance *instanc
 			      void (*line)(void *data, int stream, const char *line, size_t len), void *data,
 			      struct cancel *cancel, struct error *err)
 {
-	return docker_logs(self(rt)->docker, instance->id, 0, true, line, data, cancel, err);
+	return docker_logs(self(rt)->docker, instance->id, instance->logs_since_ns, true, line, data, cancel, err);
 }
 
 static void docker_runtime_free(struct runtime *rt)

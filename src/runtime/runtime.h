@@ -51,6 +51,7 @@ struct instance {
 	char *image; /* as in the configuration */
 	bool running;
 	int exit_code; /* where it is not running */
+	uint64_t logs_since_ns; /* what it wrote before this time of day is known; 0: nothing is */
 };
 struct instances {
 	struct instance *items;

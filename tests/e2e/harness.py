@@ -250,7 +250,7 @@ class Dev:
             before = self.mark()
             try:
                 answer = check()
-            except Failure:
+            except (Failure, FileNotFoundError): # looked at in the moment of a switch
                 answer = None
             if answer:
                 return answer

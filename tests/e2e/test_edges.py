@@ -2,8 +2,10 @@
 
 import os
 import signal
+import subprocess
 
 import harness
+import scenario
 from harness import MANUAL, STAY_COMMAND, indent
 from scenario import Scenario, on
 
@@ -171,6 +173,27 @@ class Terminal(Scenario):
         self.assertIn("\033[31mred\033[0m\ttab", text)
         self.assertNotIn("\033]", text)
         self.assertNotIn("\033[2J", text)
+
+
+class Streams(Scenario):
+    @on("docker")
+    def test_a_restarted_program_is_not_quoted_again(self):
+        project = self.site()
+        command = STAY_COMMAND.replace("trap", "/bin/busybox echo program-began; trap", 1)
+        project.write("Dockerfile", f"FROM scratch\nCOPY bin /bin\nCOPY www /srv\nCMD {command}\n")
+        project.write("skiff.yaml", f"artifacts: [{{image: {project.image}, restart: true}}]\n")
+        dev = self.dev(project)
+        for n in range(2):
+            project.write("www/index.html", f"version {n}")
+            dev.eventually(lambda: dev.text().count("program-began") >= n + 2, what="the log of the restarted program")
+        self.assertEqual(dev.text().count("program-began"), 3)
+
+    def test_started_without_standard_streams(self):
+        project = self.site()
+        dev = self.dev(project)
+        dev.end()
+        shell = f"exec {scenario.settings.skiff} explain www/index.html <&- >&- 2>&-"
+        self.assertEqual(subprocess.run(["sh", "-c", shell], cwd=project.root).returncode, 0)
 
 
 class Again(Scenario):
