@@ -49,4 +49,12 @@ void error_clear(struct error *err);
 /* "file:line:column", "file:line" or "file", whatever is known; NULL if nothing is. The caller frees. */
 char *place_format(struct place place);
 
+#if defined(__clang_analyzer__) && !defined(ERROR_IMPLEMENTATION) /* it looks at one file: a failure is negative */
+#define error_set(...) (error_set(__VA_ARGS__), -1)
+#define error_errno(...) (error_errno(__VA_ARGS__), -1)
+#define error_at(...) (error_at(__VA_ARGS__), -1)
+#define error_wrap(...) (error_wrap(__VA_ARGS__), -1)
+#define error_move(...) (error_move(__VA_ARGS__), -1)
+#endif
+
 #endif

@@ -121,9 +121,10 @@ static int find_program(int directory, const char *name, const char *path, char 
 {
 	if (strchr(name, '/')) {
 		int r = check_program(directory, name);
-		if (r == 0)
-			*found = xstrdup(name);
-		return r;
+		if (r < 0)
+			return r;
+		*found = xstrdup(name);
+		return 0;
 	}
 	if (!*name)
 		return -ENOENT;

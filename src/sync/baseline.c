@@ -147,9 +147,10 @@ static int directory(char **path, struct error *err)
 		return r;
 	_cleanup_free_ char *dir = path_join(state, "baseline");
 	r = file_make_directories(dir, 0700, err);
-	if (r == 0)
-		*path = steal(&dir);
-	return r;
+	if (r < 0)
+		return r;
+	*path = steal(&dir);
+	return 0;
 }
 
 static char *file_name(const char *dir, const char *image_id)

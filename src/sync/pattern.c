@@ -69,7 +69,7 @@ static size_t class_character(const char *text, uint32_t *character, const char 
 	return quote + next_character(text + quote, character);
 }
 
-/* A class from its "[" on; pattern and token may be NULL (only the length is asked). 0 on a mistake. */
+/* A class from its "[" on; pattern and token are both NULL where only the length is asked. 0 on a mistake. */
 static size_t parse_class(enum pattern_dialect dialect, const char *text, struct pattern *pattern, struct token *token,
 			  const char **mistake)
 {
@@ -99,7 +99,7 @@ static size_t parse_class(enum pattern_dialect dialect, const char *text, struct
 			vec_push(&pattern->ranges, range);
 		count++;
 	} while (text[i] != ']');
-	if (token)
+	if (pattern && token)
 		*token = (struct token){.kind = TOKEN_CLASS,
 					.negated = negated,
 					.takes_slash = dialect == PATTERN_IGNORE,
