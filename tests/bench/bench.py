@@ -89,12 +89,22 @@ def tar_of(files):
     return memory.getvalue()
 
 
+def save_all(files):
+    """As fast as one process can: the time counts, for the files of skiff are saved one by one."""
+    for path, content in files:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.write(file, content)
+        os.close(file)
+
+
 def by_skiff(bench, dev, root, count):
     files = [(f"{n % 20}/f{n}" if count > 1 else "one", bench.content()) for n in range(count)]
+    for name, _ in files:
+        os.makedirs(os.path.dirname(dev.project.path(f"www/{name}")), exist_ok=True)
+    sources = [(dev.project.path(f"www/{name}"), content) for name, content in files]
     mark = dev.mark()
     began = time.perf_counter_ns()
-    for name, content in files:
-        dev.project.write(f"www/{name}", content)
+    save_all(sources)
     readable([(root + b"/srv/" + name.encode(), content) for name, content in files])
     took = milliseconds(began)
     dev.wait("idle", mark)
