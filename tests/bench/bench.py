@@ -90,9 +90,9 @@ def tar_of(files):
 
 
 def save_all(files):
-    """As fast as one process can: the time counts, for the files of skiff are saved one by one."""
+    """As fast as one process can: the time counts. All contents have one size: ext4 writes a truncated file to the disk as it is closed."""
     for path, content in files:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
         os.write(file, content)
         os.close(file)
 
