@@ -46,17 +46,16 @@ static int check_supported(const struct layout *l, struct error *err)
 		return needs_engine(l, map->base_line, err, "FROM an image");
 	if (map->has_run)
 		return needs_engine(l, map->first_run_line, err, "RUN");
-	for
-		vec_each (rule, &map->rules) {
-			if (!rule->final)
-				continue;
-			if (rule->run_line)
-				return needs_engine(l, rule->run_line, err, "RUN");
-			if (rule->sources.len == 0)
-				return needs_engine(l, rule->line, err, "what is copied here is not from the context");
-			if (rule->unsyncable)
-				return needs_engine(l, rule->line, err, rule->unsyncable);
-		}
+	for vec_each (rule, &map->rules) {
+		if (!rule->final)
+			continue;
+		if (rule->run_line)
+			return needs_engine(l, rule->run_line, err, "RUN");
+		if (rule->sources.len == 0)
+			return needs_engine(l, rule->line, err, "what is copied here is not from the context");
+		if (rule->unsyncable)
+			return needs_engine(l, rule->line, err, rule->unsyncable);
+	}
 	return 0;
 }
 
@@ -175,35 +174,32 @@ static int copy_directory(const struct layout *l, const struct copy_rule *rule, 
 static int carry_out_rule(const struct layout *l, const struct copy_rule *rule, struct error *err)
 {
 	int r = 0;
-	for
-		vec_each (entry, &l->entries) {
-			_cleanup_free_ char *dest = NULL;
-			if (cancel_requested(l->request->cancel))
-				return error_set(err, ECANCELED, "cancelled");
-			if (S_ISDIR(entry->mode)) {
-				r = copy_directory(l, rule, entry);
-			} else if (S_ISREG(entry->mode) || S_ISLNK(entry->mode)) {
-				const char *reason = copy_rule_covers(rule, entry->path)
-							     ? copy_rule_unsyncable(rule, entry->path)
-							     : NULL;
-				if (reason)
-					return needs_engine(l, rule->line, err, reason);
-				if (copy_rule_destination(rule, entry->path, &dest) && dest)
-					r = copy_entry(l, rule, entry, dest);
-			}
-			if (r < 0)
-				return error_set(err, -r, "%s:%u: can't copy %s: %s", l->map->name, rule->line,
-						 entry->path, strerror(-r));
+	for vec_each (entry, &l->entries) {
+		_cleanup_free_ char *dest = NULL;
+		if (cancel_requested(l->request->cancel))
+			return error_set(err, ECANCELED, "cancelled");
+		if (S_ISDIR(entry->mode)) {
+			r = copy_directory(l, rule, entry);
+		} else if (S_ISREG(entry->mode) || S_ISLNK(entry->mode)) {
+			const char *reason =
+				copy_rule_covers(rule, entry->path) ? copy_rule_unsyncable(rule, entry->path) : NULL;
+			if (reason)
+				return needs_engine(l, rule->line, err, reason);
+			if (copy_rule_destination(rule, entry->path, &dest) && dest)
+				r = copy_entry(l, rule, entry, dest);
 		}
+		if (r < 0)
+			return error_set(err, -r, "%s:%u: can't copy %s: %s", l->map->name, rule->line, entry->path,
+					 strerror(-r));
+	}
 	return 0;
 }
 
 static const struct entry *find_entry(const struct layout *l, const char *path)
 {
-	for
-		vec_each (entry, &l->entries)
-			if (str_equal(entry->path, path))
-				return entry;
+	for vec_each (entry, &l->entries)
+		if (str_equal(entry->path, path))
+			return entry;
 	return NULL;
 }
 
@@ -219,12 +215,11 @@ static enum copy_entry entry_kind(void *data, const char *path)
 static void entry_names(void *data, const char *directory, struct strv *names)
 {
 	const struct layout *l = data;
-	for
-		vec_each (entry, &l->entries) {
-			const char *below = path_below(entry->path, directory);
-			if (below && *below && !strchr(below, '/'))
-				strv_push(names, below);
-		}
+	for vec_each (entry, &l->entries) {
+		const char *below = path_below(entry->path, directory);
+		if (below && *below && !strchr(below, '/'))
+			strv_push(names, below);
+	}
 }
 
 static int fill_root(struct layout *l, struct error *err)
@@ -378,9 +373,8 @@ int build_embedded(const struct build_request *request, char **folder, struct er
 	int r = check_supported(&l, err);
 	if (r == 0)
 		r = lay_out(&l, folder, err);
-	for
-		vec_each (entry, &l.entries)
-			free(entry->path);
+	for vec_each (entry, &l.entries)
+		free(entry->path);
 	vec_release(&l.entries);
 	if (l.ignore)
 		ignore_free(l.ignore);

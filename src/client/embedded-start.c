@@ -32,11 +32,10 @@ void embedded_start_release(struct embedded_start *start)
 	strv_release(&start->env);
 	strv_release(&start->hosts);
 	strv_release(&start->notes);
-	for
-		vec_each (v, &start->volumes) {
-			free(v->source);
-			free(v->dest);
-		}
+	for vec_each (v, &start->volumes) {
+		free(v->source);
+		free(v->dest);
+	}
 	vec_release(&start->volumes);
 }
 

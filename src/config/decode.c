@@ -133,10 +133,9 @@ static void warn_of_later(struct decoder *d, const struct field *field, const st
 		return;
 	_cleanup_free_ char *message = xasprintf("'%s' is not carried out by skiff yet%s%s", field->name,
 						 field->instead ? ": " : "", field->instead ? field->instead : "");
-	for
-		vec_each (item, &d->d->items)
-			if (strcmp(item->message, message) == 0)
-				return;
+	for vec_each (item, &d->d->items)
+		if (strcmp(item->message, message) == 0)
+			return;
 	diagnostics_warning(d->d, pair->key->place, "%s", message);
 }
 

@@ -92,8 +92,9 @@ static void step_built(struct lane *lane)
 		return;
 	}
 	if (!lane->announced_deploy) {
-		_cleanup_free_ char *message = xasprintf("%s is built: automatic deployments are off; press Enter to deploy",
-							 lane->artifact->image.value);
+		_cleanup_free_ char *message =
+			xasprintf("%s is built: automatic deployments are off; press Enter to deploy",
+				  lane->artifact->image.value);
 		tell_warning(dev, message);
 	}
 	lane->announced_deploy = true;
@@ -200,7 +201,10 @@ static int add_roots(struct dev *dev, struct watch *watch, struct error *err)
 
 static struct watch *new_watch(struct dev *dev)
 {
-	const struct watch_callbacks callbacks = {.changed = on_changed, .notice = on_notice, .prune = on_prune, .data = dev};
+	const struct watch_callbacks callbacks = {.changed = on_changed,
+						  .notice = on_notice,
+						  .prune = on_prune,
+						  .data = dev};
 	return watch_new(dev->loop, &dev->options->watch, &callbacks);
 }
 
@@ -328,7 +332,8 @@ static int start_round(struct dev *dev, struct error *err)
 		CLEANUP(error_clear) struct error source_error = {0};
 		vec_push(&dev->lanes, lane);
 		/* A Dockerfile that does not parse: the first build says so, and a change of it mends it. */
-		(void)sync_source_new(dev->config, lane->artifact, base_image_lookup, dev->docker, &lane->source, &source_error);
+		(void)sync_source_new(dev->config, lane->artifact, base_image_lookup, dev->docker, &lane->source,
+				      &source_error);
 		lane->force_build = dev->options->force;
 		lane_want_build(lane, "first build");
 	}
@@ -400,7 +405,8 @@ static char *project_id(const struct config *config)
 	return xstrndup(hex, 16);
 }
 
-int dev_open_runtime(const char *name, const struct config *config, struct dev_runtime *out, char **fallback, struct error *err)
+int dev_open_runtime(const char *name, const struct config *config, struct dev_runtime *out, char **fallback,
+		     struct error *err)
 {
 	int r = runtime_open(name, &out->runtime, fallback, NULL, err);
 	if (r < 0)
@@ -464,7 +470,8 @@ static void dev_close(struct dev *dev)
 	line_pipe_free(dev->lines); /* after what was posted for it */
 }
 
-int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by, struct error *err)
+int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by,
+	    struct error *err)
 {
 	struct dev dev = {.options = options, .bus = bus, .config = config, .loop = loop_new(), .terminal = -1};
 	dev.lines = line_pipe_new(dev.loop, bus);

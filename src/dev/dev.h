@@ -13,15 +13,16 @@ struct dev_options {
 	const char *default_repo, *tag;
 	struct watch_options watch;
 	bool auto_build, auto_sync, auto_deploy;
-	bool cleanup;      /* remove what was started at the end */
-	bool tail;         /* EVENT_LOG for containers' output */
+	bool cleanup;	   /* remove what was started at the end */
+	bool tail;	   /* EVENT_LOG for containers' output */
 	bool port_forward; /* publish ports */
-	bool force;        /* the first build ignores the cache */
+	bool force;	   /* the first build ignores the cache */
 };
 
 /* Runs until SIGINT, SIGTERM or SIGHUP. `config` is the configuration as loaded (taken over). Returns 0 after an ordinary end by a
  * signal (*ended_by says which), or a negative errno where it could not start. */
-int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by, struct error *err);
+int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by,
+	    struct error *err);
 
 /* What `run` and `delete` share with the loop: the runtime that is there, the engine behind it, and the run's name. Blocking. */
 struct runtime;
@@ -33,7 +34,8 @@ struct dev_runtime {
 	bool embedded;
 };
 /* *fallback: why the embedded runtime was taken, where nobody asked for it; the caller frees. On error dev_close_runtime is still due. */
-int dev_open_runtime(const char *name, const struct config *config, struct dev_runtime *out, char **fallback, struct error *err);
+int dev_open_runtime(const char *name, const struct config *config, struct dev_runtime *out, char **fallback,
+		     struct error *err);
 void dev_close_runtime(struct dev_runtime *rt);
 
 #endif

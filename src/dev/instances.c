@@ -212,8 +212,8 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 /* Someone removed the container: what skiff deployed is deployed again, and catches up. */
 static void redeploy_if_gone(struct lane *lane)
 {
-	if (lane->state != LANE_IDLE || lane->wants_build || lane->build_failed || !lane->deployed_id || lane->instances.len > 0 ||
-	    !lane_deploys(lane))
+	if (lane->state != LANE_IDLE || lane->wants_build || lane->build_failed || !lane->deployed_id ||
+	    lane->instances.len > 0 || !lane_deploys(lane))
 		return;
 	free(steal(&lane->deployed_id));
 	replace_string(&lane->build_reason, "its container is gone");
@@ -231,7 +231,8 @@ struct list_job {
 static void list_work(void *data)
 {
 	struct list_job *job = data;
-	job->r = job->dev->runtime->ops->list(job->dev->runtime, job->dev->run_id, &job->found, job->dev->cancel, &job->err);
+	job->r = job->dev->runtime->ops->list(job->dev->runtime, job->dev->run_id, &job->found, job->dev->cancel,
+					      &job->err);
 }
 
 static void take_list(struct dev *dev, const struct instances *found)
@@ -265,7 +266,8 @@ static void list_done(void *data)
 	struct list_job *job = data;
 	struct dev *dev = job->dev;
 	dev->listing = false;
-	if (dev->phase != DEV_STOPPING && !dev->reload && !dev->list_again) { /* asked again meanwhile: this list may be old */
+	if (dev->phase != DEV_STOPPING && !dev->reload &&
+	    !dev->list_again) { /* asked again meanwhile: this list may be old */
 		if (job->r < 0)
 			list_failed(dev, &job->err);
 		else

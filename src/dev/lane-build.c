@@ -32,8 +32,9 @@ struct build_job {
 	struct build_request request;
 	struct build_result result;
 	struct sync_source *source; /* as the Dockerfile is when the build begins */
-	bool look_anew;             /* other folders may count from now on */
-	struct sync_source *watched; /* then: the same for the loop thread, which watches by it before the builder reads anything */
+	bool look_anew;		    /* other folders may count from now on */
+	struct sync_source *
+		watched; /* then: the same for the loop thread, which watches by it before the builder reads anything */
 	int r;
 	struct error err;
 };
@@ -63,7 +64,8 @@ static void note_beginning(void *data)
 	}
 	for vec_each (change, &lane->pending)
 		if (change->kind == CHANGE_ADDED)
-			change->kind = CHANGE_MODIFIED; /* the image gets it: that it is deleted again is then not nothing */
+			change->kind =
+				CHANGE_MODIFIED; /* the image gets it: that it is deleted again is then not nothing */
 	change_set_append(&lane->before_build, &lane->pending);
 	sem_post(&beginning->noted);
 }
@@ -85,13 +87,15 @@ static void build_work(void *data)
 	struct build_job *job = data;
 	const struct dev *dev = job->lane->dev;
 	const struct artifact *artifact = job->request.artifact;
-	job->r = sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &job->source, &job->err);
+	job->r =
+		sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &job->source, &job->err);
 	if (job->r == 0)
 		job->r = build_list_dependencies(artifact, job->source, dev->cancel, &job->err);
 	if (job->r < 0)
 		return;
 	if (job->look_anew)
-		(void)sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &job->watched, NULL);
+		(void)sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &job->watched,
+				      NULL);
 	job->request.source = job->source;
 	job->r = build_artifact(&job->request, &job->result, &job->err);
 	if (job->r < 0 || job->result.cached || sync_source_listing_command(job->source))
@@ -139,7 +143,8 @@ static void rebuild_dependents(struct lane *lane)
 	for vec_each (other, &lane->dev->lanes)
 		for vec_each (need, &(*other)->artifact->requires_)
 			if (need->artifact == lane->index && (*other)->image_id) {
-				_cleanup_free_ char *reason = xasprintf("%s, which it requires, was rebuilt", lane->artifact->image.value);
+				_cleanup_free_ char *reason =
+					xasprintf("%s, which it requires, was rebuilt", lane->artifact->image.value);
 				lane_want_build(*other, reason);
 			}
 }
@@ -212,8 +217,9 @@ void lane_build(struct lane *lane)
 		.cancel = dev->cancel,
 	};
 	for vec_each (need, &lane->artifact->requires_)
-		vec_push(&job->request.required, (struct pair){.name = xstrdup(need->alias),
-							       .value = xstrdup(dev->lanes.items[need->artifact]->tag)});
+		vec_push(&job->request.required,
+			 (struct pair){.name = xstrdup(need->alias),
+				       .value = xstrdup(dev->lanes.items[need->artifact]->tag)});
 	lane->wants_build = false;
 	lane->state = LANE_BUILDING;
 	lane->build_started_ns = monotonic_ns();
@@ -285,15 +291,18 @@ static void deploy_done(void *data)
 void lane_deploy(struct lane *lane)
 {
 	struct dev *dev = lane->dev;
-	bool unchanged = str_equal(lane->deployed_id, lane->image_id) && lane->owned.len == 0 && lane->instances.len > 0;
+	bool unchanged =
+		str_equal(lane->deployed_id, lane->image_id) && lane->owned.len == 0 && lane->instances.len > 0;
 	if (unchanged || !lane_deploys(lane)) {
 		lane->state = LANE_IDLE;
 		return;
 	}
 	struct deploy_job *job = xcalloc(1, sizeof(*job));
 	job->lane = lane;
-	job->image = (struct deployed_image){
-		.artifact = lane->artifact, .image = lane->artifact->image.value, .tag = lane->tag, .image_id = lane->image_id};
+	job->image = (struct deployed_image){.artifact = lane->artifact,
+					     .image = lane->artifact->image.value,
+					     .tag = lane->tag,
+					     .image_id = lane->image_id};
 	job->cancel = dev->cancel;
 	lane->state = LANE_DEPLOYING;
 	dev_job(dev, deploy_work, deploy_done, job);

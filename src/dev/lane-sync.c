@@ -102,7 +102,8 @@ static void look_up_known(const struct lane *lane, struct candidate *c)
 	const struct owned *owned = map_get(&lane->owned, c->item.dest);
 	uint64_t replaced = replaced_above(lane, c->item.dest);
 	if (owned) {
-		c->known = !owned->unsure && owned->number > replaced && owned->kind != CARRY_DELETE && owned->mode == c->item.mode;
+		c->known = !owned->unsure && owned->number > replaced && owned->kind != CARRY_DELETE &&
+			   owned->mode == c->item.mode;
 		c->known_kind = owned->kind;
 		c->known_mode = owned->host_mode;
 		c->known_hash = owned->hash;
@@ -111,7 +112,8 @@ static void look_up_known(const struct lane *lane, struct candidate *c)
 	const char *rel = path_below(c->item.src, lane->artifact->context);
 	bool deployed = str_equal(lane->image_id, lane->deployed_id); /* else the baseline is another image's */
 	const struct input *input = rel && deployed ? inputs_find(&lane->baseline, rel) : NULL;
-	if (!input || replaced > 0 || map_has(&lane->dirty, c->item.src) || !lane_image_holds(lane, c->item.src, c->item.dest))
+	if (!input || replaced > 0 || map_has(&lane->dirty, c->item.src) ||
+	    !lane_image_holds(lane, c->item.src, c->item.dest))
 		return;
 	c->known = true;
 	c->known_kind = kind_of_mode(input->mode);
@@ -148,7 +150,8 @@ static void prepare_candidate(struct candidate *c)
 	c->host_mode = st.st_mode;
 	c->item.kind = kind_of_mode(st.st_mode);
 	c->skip = hash_source(c->item.src, st.st_mode, &c->hash) == -ENOENT ||
-		  (c->known && c->known_kind == c->item.kind && c->known_mode == c->host_mode && hash_equal(c->known_hash, c->hash));
+		  (c->known && c->known_kind == c->item.kind && c->known_mode == c->host_mode &&
+		   hash_equal(c->known_hash, c->hash));
 }
 
 static char *shown_paths(const struct batch *batch, bool deletes)
@@ -168,7 +171,8 @@ static char *shown_paths(const struct batch *batch, bool deletes)
 static void hook_line(void *data, int stream, const char *line, size_t len)
 {
 	struct batch *batch = data;
-	line_pipe_put(batch->lane->dev->lines, EVENT_PROGRESS, batch->lane->artifact->image.value, NULL, stream, line, len);
+	line_pipe_put(batch->lane->dev->lines, EVENT_PROGRESS, batch->lane->artifact->image.value, NULL, stream, line,
+		      len);
 }
 
 static int run_host_hooks(struct batch *batch, const struct hook_list *hooks, struct error *err)
@@ -186,7 +190,8 @@ static int run_host_hooks(struct batch *batch, const struct hook_list *hooks, st
 	strv_push(&env, "SKAFFOLD_KUBE_CONTEXT=");
 	strv_push(&env, "SKAFFOLD_NAMESPACES=");
 	strv_pushf(&env, "SKAFFOLD_WORK_DIR=%s", cwd);
-	return hooks_run_host(hooks, lane->artifact->base_dir, (const char *const *)env.items, hook_line, batch, lane->dev->cancel, err);
+	return hooks_run_host(hooks, lane->artifact->base_dir, (const char *const *)env.items, hook_line, batch,
+			      lane->dev->cancel, err);
 }
 
 static void prepare_work(void *data)
@@ -228,7 +233,9 @@ static void own(struct lane *lane, const struct candidate *c)
 				.hash = c->hash,
 				.host_mode = c->host_mode,
 				.number = number,
-				.replaced = c->item.kind != CARRY_DIRECTORY ? number : old ? old->replaced : 0};
+				.replaced = c->item.kind != CARRY_DIRECTORY ? number
+					    : old			    ? old->replaced
+									    : 0};
 	owned_free(map_set(&lane->owned, c->item.dest, owned));
 }
 
@@ -271,14 +278,14 @@ static int run_container_hooks(struct apply_job *job, const struct hook_list *ho
 		if (!hook->container)
 			continue;
 		CLEANUP(str_release) struct str output = {.max = 64 << 10};
-		int r = ops->run(job->instance->session, (const char *const *)hook->command.items, &output, job->batch->lane->dev->cancel,
-				 &job->err);
+		int r = ops->run(job->instance->session, (const char *const *)hook->command.items, &output,
+				 job->batch->lane->dev->cancel, &job->err);
 		job->hook_failed = r != 0;
 		if (r < 0)
 			return r;
 		if (r > 0)
-			return error_at(&job->err, hook->place, EIO, "the hook %s ended with %d: %s", hook->command.items[0], r,
-					str_text(&output));
+			return error_at(&job->err, hook->place, EIO, "the hook %s ended with %d: %s",
+					hook->command.items[0], r, str_text(&output));
 	}
 	return 0;
 }
@@ -344,7 +351,8 @@ static bool rebuild_helps(const struct lane *lane, const struct apply_job *job)
 		if (result->code == 0)
 			continue;
 		failed = true;
-		if (result->outside || result->code == ENOSPC || (item->src && !lane_image_holds(lane, item->src, item->dest)))
+		if (result->outside || result->code == ENOSPC ||
+		    (item->src && !lane_image_holds(lane, item->src, item->dest)))
 			return false;
 	}
 	return failed && job->batch->candidates.len > 0;
@@ -500,8 +508,9 @@ static struct batch *batch_new(struct lane *lane)
 {
 	struct batch *batch = xcalloc(1, sizeof(*batch));
 	batch->lane = lane;
-	batch->timing = (struct sync_timing){
-		.first_event_ns = lane->sync_first_event_ns, .planned_ns = lane->planned_ns, .decided_ns = monotonic_ns()};
+	batch->timing = (struct sync_timing){.first_event_ns = lane->sync_first_event_ns,
+					     .planned_ns = lane->planned_ns,
+					     .decided_ns = monotonic_ns()};
 	return batch;
 }
 
@@ -521,8 +530,8 @@ void lane_sync(struct lane *lane, struct decision *decision)
 		}
 	}
 	for (size_t i = 0; i < decision->deletes.len; i++)
-		vec_push(&batch->candidates,
-			 (struct candidate){.item = {.kind = CARRY_DELETE, .dest = xstrdup(decision->deletes.items[i])}});
+		vec_push(&batch->candidates, (struct candidate){.item = {.kind = CARRY_DELETE,
+									 .dest = xstrdup(decision->deletes.items[i])}});
 	lane->state = LANE_SYNCING;
 	dev_job(lane->dev, prepare_work, prepare_done, batch);
 }

@@ -91,10 +91,14 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 	CLEANUP(strv_release) struct strv roots = {0};
 	size_t before = lane->pending.len;
 	lane_roots(lane, &roots);
-	for (size_t i = 0; i < changes->len; i++)
-		if (concerns(lane, &roots, &changes->items[i]))
-			change_set_add(&lane->pending, changes->items[i].kind, changes->items[i].directory,
-				       changes->items[i].path);
+	for vec_each (change, changes) {
+		if (!concerns(lane, &roots, change))
+			continue;
+		/* What is added while an image is built may be in it: that it is deleted again is then not nothing. */
+		bool maybe_built = lane->state == LANE_BUILDING && change->kind == CHANGE_ADDED;
+		change_set_add(&lane->pending, maybe_built ? CHANGE_MODIFIED : change->kind, change->directory,
+			       change->path);
+	}
 	if (lane->pending.len == before)
 		return;
 	if (before == 0)
@@ -112,7 +116,7 @@ bool lane_is_quiet(const struct lane *lane)
 {
 	bool waits_to_deploy = lane->state == LANE_BUILT && lane->announced_deploy;
 	return waits_to_deploy || (lane->state == LANE_IDLE && !(lane->wants_build && lane_may_build(lane)) &&
-	       (lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry));
+				   (lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry));
 }
 
 static void drop_pending(struct lane *lane)
@@ -126,8 +130,9 @@ static void drop_pending(struct lane *lane)
 static void wait_with_pending(struct lane *lane, const char *why)
 {
 	if (!lane->announced_wait) {
-		_cleanup_free_ char *message = xasprintf("%s: %zu change%s waiting: %s", lane->artifact->image.value,
-							 lane->pending.len, lane->pending.len == 1 ? " is" : "s are", why);
+		_cleanup_free_ char *message =
+			xasprintf("%s: %zu change%s waiting: %s", lane->artifact->image.value, lane->pending.len,
+				  lane->pending.len == 1 ? " is" : "s are", why);
 		tell_warning(lane->dev, message);
 	}
 	lane->announced_wait = true;
@@ -185,7 +190,8 @@ static void step_copy(struct lane *lane, struct decision *d)
 	}
 	tell_decision(lane, d);
 	bool retry_build = lane->build_failed;
-	_cleanup_free_ char *reason = retry_build ? xstrdup(lane->build_reason ? lane->build_reason : "the last build failed") : NULL;
+	_cleanup_free_ char *reason =
+		retry_build ? xstrdup(lane->build_reason ? lane->build_reason : "the last build failed") : NULL;
 	lane->sync_first_event_ns = lane->first_event_ns;
 	drop_pending(lane);
 	lane_sync(lane, d);
@@ -193,9 +199,46 @@ static void step_copy(struct lane *lane, struct decision *d)
 		lane_want_build(lane, reason);
 }
 
+static bool was_carried(const struct lane *lane, const char *path)
+{
+	for map_each (entry, &lane->owned) {
+		const struct owned *owned = entry->value;
+		if (str_equal(owned->src, path))
+			return true;
+	}
+	return false;
+}
+
+/* True for a deleted path that neither the image nor a container ever had: a temporary file that came and went while its writer (sed -i, a
+ * compiler) was at work. A rebuild would change nothing. Manual rules carry deletes, whatever was there. */
+static bool only_passed(const struct lane *lane, const struct change *change)
+{
+	const char *rel = path_below(change->path, lane->artifact->context);
+	return change->kind == CHANGE_DELETED && rel && lane->artifact->sync.mode != SYNC_MANUAL &&
+	       lane->baseline.len > 0 && !lane->build_failed && !inputs_find(&lane->baseline, rel) &&
+	       !map_has(&lane->dirty, change->path) && !was_carried(lane, change->path);
+}
+
+static void drop_passed(struct lane *lane)
+{
+	size_t kept = 0;
+	for vec_each (change, &lane->pending) {
+		if (only_passed(lane, change))
+			free(change->path);
+		else
+			lane->pending.items[kept++] = *change;
+	}
+	lane->pending.len = kept;
+}
+
 static void step_pending(struct lane *lane)
 {
 	struct decision d = {0};
+	drop_passed(lane);
+	if (lane->pending.len == 0) {
+		drop_pending(lane);
+		return;
+	}
 	lane->planned_ns = monotonic_ns();
 	if (lane->source)
 		plan_artifact(lane->source, &lane->pending, &d);

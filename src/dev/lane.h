@@ -40,11 +40,11 @@ struct lane_instance {
 	struct lane *lane;
 	struct instance info;
 	struct session *session; /* NULL: not open yet, or broken */
-	struct cancel *logs;     /* of its log job; NULL: none */
-	bool behind;             /* gets all of owned at the next chance */
-	bool stuck;              /* what failed would fail again: the next change, not the next chance */
-	bool busy;               /* a job uses the session */
-	bool gone;               /* freed when the job is done */
+	struct cancel *logs;	 /* of its log job; NULL: none */
+	bool behind;		 /* gets all of owned at the next chance */
+	bool stuck;		 /* what failed would fail again: the next change, not the next chance */
+	bool busy;		 /* a job uses the session */
+	bool gone;		 /* freed when the job is done */
 };
 
 struct lane {
@@ -55,26 +55,27 @@ struct lane {
 	enum lane_state state;
 	bool wants_build;
 	bool force_build;
-	bool build_failed;   /* the last build or deployment failed; the old version keeps running */
+	bool build_failed;	  /* the last build or deployment failed; the old version keeps running */
 	bool definitions_changed; /* the next build begins with looking at the tree anew */
-	char *build_reason;  /* why it is (re)built, for a person */
+	char *build_reason;	  /* why it is (re)built, for a person */
 	uint64_t build_started_ns;
 	struct change_set pending;
-	struct change_set before_build; /* came in before the running build looked at its inputs: in the baseline already */
+	struct change_set
+		before_build;	 /* came in before the running build looked at its inputs: in the baseline already */
 	uint64_t first_event_ns; /* of pending; 0: none */
 	uint64_t sync_first_event_ns; /* of the batch that is carried */
 	uint64_t planned_ns;	      /* when its planning began */
 	bool announced_wait;
 	bool announced_deploy; /* a new image waits for the person's word */
-	char *error;         /* the standing error; NULL: none */
-	uint64_t carried;    /* the last number given to one of owned */
-	struct map owned;    /* destination → struct owned */
+	char *error;	       /* the standing error; NULL: none */
+	uint64_t carried;      /* the last number given to one of owned */
+	struct map owned;      /* destination → struct owned */
 	struct inputs baseline;
-	struct map dirty;    /* paths (keys) that changed while the image was built: the baseline does not hold for them */
+	struct map dirty; /* paths (keys) that changed while the image was built: the baseline does not hold for them */
 	char *tag, *image_id;
-	char *deployed_id;   /* the image that its instances run */
+	char *deployed_id; /* the image that its instances run */
 	VEC(struct lane_instance *) instances;
-	unsigned sync_jobs;  /* instances still being carried to */
+	unsigned sync_jobs; /* instances still being carried to */
 	unsigned retries;
 	struct timer *retry;
 };
@@ -95,14 +96,14 @@ struct dev {
 	struct cancel *cancel;
 	enum dev_phase phase;
 	VEC(struct lane *) lanes;
-	unsigned jobs;        /* running, of any kind */
-	bool settled;         /* what the watcher said last */
-	bool forced;          /* the person pressed Enter: held decisions go ahead */
+	unsigned jobs; /* running, of any kind */
+	bool settled;  /* what the watcher said last */
+	bool forced;   /* the person pressed Enter: held decisions go ahead */
 	bool listing, list_again;
-	bool extras_running;  /* images without an artifact are being started */
+	bool extras_running; /* images without an artifact are being started */
 	bool configuration_changed;
-	bool reload;          /* the configuration changed: start anew once the jobs are done */
-	bool said_idle;       /* nothing happened since the last idle event */
+	bool reload;	/* the configuration changed: start anew once the jobs are done */
+	bool said_idle; /* nothing happened since the last idle event */
 	bool ready;
 	int signal;
 	VEC(struct signal_watch *) signals;
@@ -111,11 +112,12 @@ struct dev {
 	struct line_pipe *lines;
 	struct published_ports ports;
 	struct config *next_config; /* of the next round */
-	char *config_text;    /* the effective configuration, to see whether a changed file changed it */
+	char *config_text;	    /* the effective configuration, to see whether a changed file changed it */
 };
 
 /* dev.c */
-void dev_job(struct dev *dev, void (*work)(void *), void (*done)(void *), void *data); /* counted loop_job; done must call dev_job_done last */
+void dev_job(struct dev *dev, void (*work)(void *), void (*done)(void *),
+	     void *data); /* counted loop_job; done must call dev_job_done last */
 void dev_job_done(struct dev *dev);
 void dev_happened(struct dev *dev); /* something was said: the next quiet moment is told as idle */
 void dev_step_all(struct dev *dev);
@@ -142,7 +144,7 @@ bool lane_may_build(const struct lane *lane);
 
 /* lane-sync.c */
 void lane_sync(struct lane *lane, struct decision *decision); /* takes the decision's contents */
-void lane_catch_up(struct lane *lane);                        /* instances that are behind */
+void lane_catch_up(struct lane *lane);			      /* instances that are behind */
 void owned_free(void *owned);
 /* Forgets what the new image holds by itself; the rest is owed to its instances. */
 void lane_prune_owned(struct lane *lane);
@@ -170,8 +172,8 @@ struct sync_timing {
 	uint64_t first_event_ns, planned_ns, decided_ns;
 	unsigned transfer_us;
 };
-void tell_sync(const struct lane_instance *instance, const struct carry *carry, const struct carry_report *report, const char *status,
-	       const struct sync_timing *timing, const char *message);
+void tell_sync(const struct lane_instance *instance, const struct carry *carry, const struct carry_report *report,
+	       const char *status, const struct sync_timing *timing, const char *message);
 
 double elapsed_ms(uint64_t since_ns);
 

@@ -3,12 +3,11 @@
 
 void carry_release(struct carry *carry)
 {
-	for
-		vec_each (item, carry) {
-			free(item->dest);
-			free(item->src);
-			free(item->owner);
-		}
+	for vec_each (item, carry) {
+		free(item->dest);
+		free(item->src);
+		free(item->owner);
+	}
 	vec_release(carry);
 }
 
@@ -22,11 +21,10 @@ void carry_report_release(struct carry_report *report)
 
 void instances_release(struct instances *instances)
 {
-	for
-		vec_each (instance, instances) {
-			free(instance->id);
-			free(instance->name);
-			free(instance->image);
-		}
+	for vec_each (instance, instances) {
+		free(instance->id);
+		free(instance->name);
+		free(instance->image);
+	}
 	vec_release(instances);
 }

@@ -271,9 +271,8 @@ static bool worth_asking(const struct applying *a)
 	const char *user = a->session->user;
 	bool root = !*user || str_equal(user, "root") || str_equal(user, "0") || str_starts_with(user, "0:");
 	bool worth = !root;
-	for
-		vec_each (mount, &a->session->mounts)
-			worth = worth || (mount->temporary && !mount->usual);
+	for vec_each (mount, &a->session->mounts)
+		worth = worth || (mount->temporary && !mount->usual);
 	for (size_t i = 0; i < a->carry->len; i++)
 		worth = worth || a->carry->items[i].kind == CARRY_DIRECTORY;
 	return worth && a->session->running;

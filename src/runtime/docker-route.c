@@ -7,10 +7,9 @@
 static const struct docker_mount *mount_of(const struct session *session, const char *dest)
 {
 	const struct docker_mount *found = NULL;
-	for
-		vec_each (mount, &session->mounts)
-			if (path_below(dest, mount->at) && (!found || strlen(mount->at) > strlen(found->at)))
-				found = mount;
+	for vec_each (mount, &session->mounts)
+		if (path_below(dest, mount->at) && (!found || strlen(mount->at) > strlen(found->at)))
+			found = mount;
 	return found;
 }
 

@@ -26,8 +26,8 @@ struct session {
 	bool root_temporary;
 	VEC(struct docker_mount) mounts;
 	struct look look;
-	struct map asked; /* destination → struct looked, where look can't tell */
-	bool cannot_ask;  /* the container has no program for it */
+	struct map asked;	  /* destination → struct looked, where look can't tell */
+	bool cannot_ask;	  /* the container has no program for it */
 	struct accounts accounts; /* docker_accounts */
 	bool accounts_read;
 };

@@ -88,9 +88,8 @@ static void add_mount(struct session *session, const char *at, bool temporary, b
 
 static void forget(struct session *session)
 {
-	for
-		vec_each (mount, &session->mounts)
-			free(mount->at);
+	for vec_each (mount, &session->mounts)
+		free(mount->at);
 	vec_clear(&session->mounts);
 	free(steal(&session->user));
 	free(steal(&session->name));

@@ -50,7 +50,7 @@ struct instance {
 	char *name;  /* shown to people */
 	char *image; /* as in the configuration */
 	bool running;
-	int exit_code; /* where it is not running */
+	int exit_code;		/* where it is not running */
 	uint64_t logs_since_ns; /* what it wrote before this time of day is known; 0: nothing is */
 };
 struct instances {

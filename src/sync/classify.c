@@ -68,13 +68,15 @@ static char *at_line(const struct subject *p, const struct sync_source *s, unsig
 /* Inputs: what the build reads, by the builder's own list. *line: of the ignore file, where that excludes it. */
 static bool copied(const struct sync_source *s, const char *rel)
 {
-	for
-		vec_each(rule, &s->copies.rules) if (copy_rule_covers(rule, rel)) return true;
+	for vec_each (rule, &s->copies.rules)
+		if (copy_rule_covers(rule, rel))
+			return true;
 	for (size_t i = 0; i < s->copies.bind_mounts.len; i++)
 		if (path_below(rel, s->copies.bind_mounts.items[i]))
 			return true;
-	for
-		vec_each(link, &s->links) if (path_below(rel, link->target)) return true;
+	for vec_each (link, &s->links)
+		if (path_below(rel, link->target))
+			return true;
 	return false;
 }
 
@@ -98,15 +100,17 @@ bool source_is_git_folder(const char *rel)
 
 bool source_names_git_folder(const struct source_rules *rules)
 {
-	for
-		vec_each(rule, rules) if (str_starts_with(rule->src.text, ".git")) return true;
+	for vec_each (rule, rules)
+		if (str_starts_with(rule->src.text, ".git"))
+			return true;
 	return false;
 }
 
 static bool named_by(const struct source_globs *globs, const char *folder)
 {
-	for
-		vec_each(g, globs) if (str_starts_with(g->text, folder)) return true;
+	for vec_each (g, globs)
+		if (str_starts_with(g->text, folder))
+			return true;
 	return false;
 }
 
@@ -231,17 +235,15 @@ static bool generated(const struct sync_source *s, struct subject *p, enum path_
 {
 	*class_ = PATH_OUTPUT;
 	for (size_t i = 0; rules_count(s) && i < s->generators.len; i++)
-		for
-			vec_each(rule, &s->generators.items[i].outputs)
-			{
-				_cleanup_free_ char *dest = output_destination(rule, p->rel, p->directory);
-				if (!dest)
-					continue;
-				bool first = p->dests.len == 0;
-				add_destination(s, p, dest, rule->written);
-				if (first && p->dests.len > 0)
-					say(p, at(p, rule->written->place), "%s is generated", p->shown);
-			}
+		for vec_each (rule, &s->generators.items[i].outputs) {
+			_cleanup_free_ char *dest = output_destination(rule, p->rel, p->directory);
+			if (!dest)
+				continue;
+			bool first = p->dests.len == 0;
+			add_destination(s, p, dest, rule->written);
+			if (first && p->dests.len > 0)
+				say(p, at(p, rule->written->place), "%s is generated", p->shown);
+		}
 	return p->dests.len > 0;
 }
 
@@ -250,17 +252,15 @@ static bool by_rules(const struct sync_source *s, struct subject *p)
 {
 	bool manual = s->artifact->sync.mode == SYNC_MANUAL;
 	const struct source_rule *first = NULL;
-	for
-		vec_each(rule, &s->rules)
-		{
-			if (!glob_match(rule->src.glob, p->rel))
-				continue;
-			_cleanup_free_ char *dest = rule_destination(rule->written, p->rel, p->directory);
-			if (!dest)
-				continue;
-			first = first ? first : rule;
-			add_destination(s, p, dest, rule->written);
-		}
+	for vec_each (rule, &s->rules) {
+		if (!glob_match(rule->src.glob, p->rel))
+			continue;
+		_cleanup_free_ char *dest = rule_destination(rule->written, p->rel, p->directory);
+		if (!dest)
+			continue;
+		first = first ? first : rule;
+		add_destination(s, p, dest, rule->written);
+	}
 	if (first && p->kind == CHANGE_DELETED && !manual) {
 		p->written_rule = true;
 		obstacle(p, at(p, first->written->place), "%s was deleted, and only manual rules carry deletes",
@@ -276,8 +276,9 @@ static bool by_rules(const struct sync_source *s, struct subject *p)
 /* Which COPY or ADD makes it an input: the place to look at where no rule matched. */
 static char *copy_place(const struct sync_source *s, const struct subject *p)
 {
-	for
-		vec_each(rule, &s->copies.rules) if (copy_rule_covers(rule, p->rel)) return at_line(p, s, rule->line);
+	for vec_each (rule, &s->copies.rules)
+		if (copy_rule_covers(rule, p->rel))
+			return at_line(p, s, rule->line);
 	return NULL;
 }
 
@@ -285,9 +286,8 @@ static char *copy_place(const struct sync_source *s, const struct subject *p)
 static bool copied_otherwise(const struct sync_source *s, struct subject *p)
 {
 	_cleanup_free_ char *above = path_dir(p->rel);
-	for
-		vec_each(link, &s->links) if (path_below(p->rel, link->target))
-		{
+	for vec_each (link, &s->links)
+		if (path_below(p->rel, link->target)) {
 			obstacle(p, at_line(p, s, link->rule->line), "%s is copied through the link %s", p->shown,
 				 link->rule->sources.len ? link->rule->sources.items[0] : "");
 			return true;
@@ -298,21 +298,18 @@ static bool copied_otherwise(const struct sync_source *s, struct subject *p)
 			 p->shown);
 		return true;
 	}
-	for
-		vec_each(rule, &s->copies.rules)
-		{
-			if (!copy_rule_covers(rule, p->rel) || copy_rule_covers(rule, above))
-				continue;
-			if (S_ISLNK(mode)) {
-				obstacle(p, at_line(p, s, rule->line), "%s is a link, and COPY follows it", p->shown);
-				return true;
-			}
-			if (rule->is_add && s->world.is_archive(s->world.data, p->path)) {
-				obstacle(p, at_line(p, s, rule->line), "%s is an archive, and ADD extracts it",
-					 p->shown);
-				return true;
-			}
+	for vec_each (rule, &s->copies.rules) {
+		if (!copy_rule_covers(rule, p->rel) || copy_rule_covers(rule, above))
+			continue;
+		if (S_ISLNK(mode)) {
+			obstacle(p, at_line(p, s, rule->line), "%s is a link, and COPY follows it", p->shown);
+			return true;
 		}
+		if (rule->is_add && s->world.is_archive(s->world.data, p->path)) {
+			obstacle(p, at_line(p, s, rule->line), "%s is an archive, and ADD extracts it", p->shown);
+			return true;
+		}
+	}
 	return false;
 }
 
@@ -320,10 +317,10 @@ static bool copied_otherwise(const struct sync_source *s, struct subject *p)
 static bool stands_for_contents(const struct sync_source *s, const struct subject *p, const char *dest)
 {
 	_cleanup_free_ char *above = path_dir(p->rel);
-	for
-		vec_each(rule, &s->copies.rules) if (str_equal(rule->dest, dest) && copy_rule_covers(rule, p->rel) &&
-						     (strcmp(p->rel, ".") == 0 ||
-						      !copy_rule_covers(rule, above))) return true;
+	for vec_each (rule, &s->copies.rules)
+		if (str_equal(rule->dest, dest) && copy_rule_covers(rule, p->rel) &&
+		    (strcmp(p->rel, ".") == 0 || !copy_rule_covers(rule, above)))
+			return true;
 	return false;
 }
 
@@ -383,10 +380,9 @@ static bool direct(const struct sync_source *s, struct subject *p, enum path_cla
 	if (sync->mode == SYNC_AUTO)
 		return by_dockerfile(s, p, COPY_FOR_AUTO, sync->place);
 	if (sync->mode == SYNC_INFER)
-		for
-			vec_each(g, &s->infer) if (glob_match(g->glob, p->rel)) return by_dockerfile(s, p,
-												     COPY_FOR_INFER,
-												     g->place);
+		for vec_each (g, &s->infer)
+			if (glob_match(g->glob, p->rel))
+				return by_dockerfile(s, p, COPY_FOR_INFER, g->place);
 	return false;
 }
 
@@ -432,10 +428,9 @@ static const char *required_by(const struct sync_source *s)
 {
 	for (size_t i = 0; s->config && i < s->config->artifacts.len; i++) {
 		const struct artifact *a = s->config->artifacts.items[i];
-		for
-			vec_each(required,
-				 &a->requires_) if (str_equal(required->image,
-							      s->artifact->image.value)) return a->image.value;
+		for vec_each (required, &a->requires_)
+			if (str_equal(required->image, s->artifact->image.value))
+				return a->image.value;
 	}
 	return "another artifact";
 }

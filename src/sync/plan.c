@@ -17,8 +17,8 @@ void decision_release(struct decision *d)
 	free(d->reason);
 	free(d->deciding_path);
 	free(d->deciding_where);
-	for
-		vec_each(copy, &d->copies) copy_release(copy);
+	for vec_each (copy, &d->copies)
+		copy_release(copy);
 	vec_release(&d->copies);
 	strv_release(&d->deletes);
 	vec_release(&d->generators);
@@ -84,24 +84,22 @@ static bool provided_otherwise(const struct sync_source *source, const struct ch
 {
 	CLEANUP(provider_list_release) struct provider_list providers = {0};
 	sync_source_providers(source, dest, change->directory, &providers);
-	for
-		vec_each(provider, &providers)
-		{
-			CLEANUP(classification_release) struct classification c = {.mode = -1};
-			const struct change *own = change_of(changes, provider->path);
-			if ((own && own->kind == CHANGE_DELETED) || path_below(provider->path, change->path))
-				continue;
-			sync_source_classify(source, provider->path, CHANGE_MODIFIED, provider->directory, &c);
-			bool lands = c.class_ == PATH_DIRECT && strv_contains(&c.dests, dest);
-			if (!lands && !provider->directory)
-				continue;
-			if (lands && !own) {
-				strv_clear(&c.dests);
-				strv_push(&c.dests, dest);
-				add_copy(source, provider->path, provider->directory, &c, d);
-			}
-			return true;
+	for vec_each (provider, &providers) {
+		CLEANUP(classification_release) struct classification c = {.mode = -1};
+		const struct change *own = change_of(changes, provider->path);
+		if ((own && own->kind == CHANGE_DELETED) || path_below(provider->path, change->path))
+			continue;
+		sync_source_classify(source, provider->path, CHANGE_MODIFIED, provider->directory, &c);
+		bool lands = c.class_ == PATH_DIRECT && strv_contains(&c.dests, dest);
+		if (!lands && !provider->directory)
+			continue;
+		if (lands && !own) {
+			strv_clear(&c.dests);
+			strv_push(&c.dests, dest);
+			add_copy(source, provider->path, provider->directory, &c, d);
 		}
+		return true;
+	}
 	return false;
 }
 
@@ -110,8 +108,8 @@ static void carry_out(const struct sync_source *source, const struct change_set 
 {
 	if (c->class_ == PATH_GENERATOR_INPUT) {
 		bool known = false;
-		for
-			vec_each(g, &d->generators) known = known || *g == c->generator;
+		for vec_each (g, &d->generators)
+			known = known || *g == c->generator;
 		if (!known)
 			vec_push(&d->generators, c->generator);
 	}
@@ -149,8 +147,8 @@ static bool any_at_or_below(const struct strv *sorted, const char *path)
 static void settle_deletes(struct decision *d)
 {
 	CLEANUP(strv_release) struct strv brought = {0};
-	for
-		vec_each(copy, &d->copies) strv_extend(&brought, &copy->dests);
+	for vec_each (copy, &d->copies)
+		strv_extend(&brought, &copy->dests);
 	strv_sort(&brought);
 	strv_sort_unique(&d->deletes);
 	size_t kept = 0;
@@ -203,22 +201,20 @@ static void check_sources(const struct sync_source *source, struct decision *d)
 void plan_artifact(const struct sync_source *source, const struct change_set *changes, struct decision *d)
 {
 	*d = (struct decision){0};
-	for
-		vec_each(change, changes)
-		{
-			CLEANUP(classification_release) struct classification c = {.mode = -1};
-			if (!concerns(source, change))
-				continue;
-			sync_source_classify(source, change->path, change->kind, change->directory, &c);
-			enum decision_kind kind = price(&c, change);
-			if (!d->deciding_path || kind > d->kind) {
-				d->kind = kind;
-				replace_string(&d->deciding_path, sync_source_shown(source, change->path));
-				replace_string(&d->deciding_where, c.where);
-				replace_string(&d->reason, c.reason);
-			}
-			carry_out(source, changes, change, &c, d);
+	for vec_each (change, changes) {
+		CLEANUP(classification_release) struct classification c = {.mode = -1};
+		if (!concerns(source, change))
+			continue;
+		sync_source_classify(source, change->path, change->kind, change->directory, &c);
+		enum decision_kind kind = price(&c, change);
+		if (!d->deciding_path || kind > d->kind) {
+			d->kind = kind;
+			replace_string(&d->deciding_path, sync_source_shown(source, change->path));
+			replace_string(&d->deciding_where, c.where);
+			replace_string(&d->reason, c.reason);
 		}
+		carry_out(source, changes, change, &c, d);
+	}
 	check_sources(source, d);
 	settle_deletes(d);
 	if (d->copies.len > 1)
@@ -235,27 +231,24 @@ static bool spread(const struct config *config, struct sync_source *const *sourc
 	bool changed = false;
 	for (size_t i = 0; i < config->artifacts.len; i++) {
 		const struct artifact *a = config->artifacts.items[i];
-		for
-			vec_each(required, &a->requires_)
-			{
-				const struct decision *base = &decisions[required->artifact];
-				if (decisions[i].kind == DECISION_REBUILD || base->kind != DECISION_REBUILD)
-					continue;
-				_cleanup_free_ char *path =
-					base->deciding_path
-						? path_join(sync_source_artifact(sources[required->artifact])->context,
-							    base->deciding_path)
-						: NULL;
-				decisions[i].kind = DECISION_REBUILD;
-				replace_string(&decisions[i].deciding_path,
-					       path ? sync_source_shown(sources[i], path) : NULL);
-				free(decisions[i].deciding_where);
-				decisions[i].deciding_where = place_format(required->place);
-				free(decisions[i].reason);
-				decisions[i].reason =
-					xasprintf("%s requires %s, which is rebuilt", a->image.value, required->image);
-				changed = true;
-			}
+		for vec_each (required, &a->requires_) {
+			const struct decision *base = &decisions[required->artifact];
+			if (decisions[i].kind == DECISION_REBUILD || base->kind != DECISION_REBUILD)
+				continue;
+			_cleanup_free_ char *path =
+				base->deciding_path
+					? path_join(sync_source_artifact(sources[required->artifact])->context,
+						    base->deciding_path)
+					: NULL;
+			decisions[i].kind = DECISION_REBUILD;
+			replace_string(&decisions[i].deciding_path, path ? sync_source_shown(sources[i], path) : NULL);
+			free(decisions[i].deciding_where);
+			decisions[i].deciding_where = place_format(required->place);
+			free(decisions[i].reason);
+			decisions[i].reason =
+				xasprintf("%s requires %s, which is rebuilt", a->image.value, required->image);
+			changed = true;
+		}
 	}
 	return changed;
 }

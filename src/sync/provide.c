@@ -44,7 +44,7 @@ void sync_source_providers(const struct sync_source *s, const char *dest, bool d
 
 void provider_list_release(struct provider_list *list)
 {
-	for
-		vec_each(provider, list) free(provider->path);
+	for vec_each (provider, list)
+		free(provider->path);
 	vec_release(list);
 }

@@ -10,7 +10,7 @@
 
 struct terminal {
 	struct terminal_options options;
-	int image_width;    /* of the widest image name so far */
+	int image_width; /* of the widest image name so far */
 };
 
 enum { PATH_WIDTH = 50, OUTPUT_LINES = 40, COPIES_SHOWN = 3 };
@@ -55,7 +55,8 @@ static void clock_now(char text[16])
 }
 
 /* "12:04:31  hello  copied    what                    2.1 ms"; ms < 0: no time. */
-static void print_line(struct terminal *t, const char *image, const char *verb, const char *color, const char *what, double ms)
+static void print_line(struct terminal *t, const char *image, const char *verb, const char *color, const char *what,
+		       double ms)
 {
 	char clock[16];
 	clock_now(clock);
@@ -64,8 +65,9 @@ static void print_line(struct terminal *t, const char *image, const char *verb, 
 	if (width > t->image_width && width <= 24)
 		t->image_width = width;
 	_cleanup_free_ char *took = ms < 0 ? xstrdup("") : duration(ms);
-	fprintf(t->options.out, "%s%s%s  %-*s  %s%-9s%s %-*s%s%s\n", paint(t, DIM), clock, paint(t, PLAIN), t->image_width, shown,
-		paint(t, color), verb, paint(t, PLAIN), *took ? PATH_WIDTH : 0, what, *took ? "  " : "", took);
+	fprintf(t->options.out, "%s%s%s  %-*s  %s%-9s%s %-*s%s%s\n", paint(t, DIM), clock, paint(t, PLAIN),
+		t->image_width, shown, paint(t, color), verb, paint(t, PLAIN), *took ? PATH_WIDTH : 0, what,
+		*took ? "  " : "", took);
 }
 
 /* Length of the colour sequence (ESC [ digits and semicolons, m) that text begins with; 0: none. */
@@ -174,7 +176,8 @@ static void on_build(struct terminal *t, const json_t *fields)
 		print_line(t, image, "building", YELLOW, "first build", -1);
 	} else if (strcmp(status, "succeeded") == 0 || strcmp(status, "cached") == 0) {
 		bool cached = strcmp(status, "cached") == 0;
-		print_line(t, image, "built", GREEN, cached ? "unchanged since the last build" : text_of(fields, "tag"), ms);
+		print_line(t, image, "built", GREEN, cached ? "unchanged since the last build" : text_of(fields, "tag"),
+			   ms);
 	}
 }
 
@@ -187,7 +190,8 @@ static void on_deploy(struct terminal *t, const json_t *fields)
 	if (t->options.quiet || strcmp(text_of(fields, "reason"), "first build") == 0)
 		return; /* `ready` tells of it */
 	_cleanup_free_ char *reason = printable(fields, "reason");
-	print_line(t, text_of(fields, "image"), "rebuilt", GREEN, reason, json_number_value(json_object_get(fields, "ms")));
+	print_line(t, text_of(fields, "image"), "rebuilt", GREEN, reason,
+		   json_number_value(json_object_get(fields, "ms")));
 }
 
 static void on_ready(struct terminal *t, const json_t *fields)
@@ -197,11 +201,11 @@ static void on_ready(struct terminal *t, const json_t *fields)
 	struct str urls = {0};
 	size_t i;
 	const json_t *url;
-	json_array_foreach ((json_t *)json_object_get(fields, "urls"), i, url)
+	json_array_foreach((json_t *)json_object_get(fields, "urls"), i, url)
 		str_addf(&urls, "%s%s", i ? " " : "running at ", json_string_value(url));
 	long long files = (long long)json_integer_value(json_object_get(fields, "files"));
-	fprintf(t->options.out, "%sready%s     %s%swatching %lld files; Ctrl-C ends\n", paint(t, GREEN), paint(t, PLAIN), str_text(&urls),
-		urls.len ? "   " : "", files);
+	fprintf(t->options.out, "%sready%s     %s%swatching %lld files; Ctrl-C ends\n", paint(t, GREEN),
+		paint(t, PLAIN), str_text(&urls), urls.len ? "   " : "", files);
 	str_release(&urls);
 }
 
@@ -226,9 +230,10 @@ static void on_log(struct terminal *t, const json_t *fields)
 
 static void on_problem(struct terminal *t, const json_t *fields, const char *word, const char *color)
 {
-	const char *image = text_of(fields, "image"), *message = text_of(fields, "message"), *about = text_of(fields, "about");
+	const char *image = text_of(fields, "image"), *message = text_of(fields, "message"),
+		   *about = text_of(fields, "about");
 	if (str_equal(about, "build") || str_equal(about, "sync"))
-		return; /* told by the event of what failed */
+		return;				/* told by the event of what failed */
 	if (strchr(message, '\n') || !*image) { /* a report with places and carets keeps its lines */
 		CLEANUP(strv_release) struct strv lines = {0};
 		str_split(message, '\n', &lines);

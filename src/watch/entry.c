@@ -12,11 +12,13 @@ struct node *entry_add(struct watch *w, const struct entry *e, const struct stat
 	return n;
 }
 
-/* How long a file that is there now waits for its close. A link, also a hard one, is complete at once; so is what was renamed into place. */
+/* How long a file with a new name waits. A link, also a hard one, is complete at once; so is what was renamed into place. */
 static unsigned hold_for(const struct stat *st, unsigned flags)
 {
-	if (S_ISLNK(st->st_mode) || st->st_nlink > 1 || flags & (TOUCH_CLOSED | TOUCH_MOVED_HERE))
+	if (S_ISLNK(st->st_mode) || st->st_nlink > 1 || flags & TOUCH_MOVED_HERE)
 		return 0;
+	if (flags & TOUCH_CLOSED)
+		return NEW_MS;
 	if (flags & (TOUCH_CREATED | TOUCH_WRITTEN))
 		return OPEN_MS;
 	return stat_is_fresh(st) ? FRESH_MS : 0;
@@ -40,7 +42,7 @@ static void look_at_same(struct watch *w, const struct entry *e, const struct st
 
 static void look_at_replaced(struct watch *w, const struct entry *e, const struct stat *st, unsigned flags)
 {
-	unsigned hold = hold_for(st, flags);
+	unsigned hold = flags & TOUCH_CLOSED ? 0 : hold_for(st, flags);
 	if (hold)
 		report_written(w, e->path, hold);
 	else if (!report_closed(w, e->path))

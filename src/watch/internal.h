@@ -26,6 +26,9 @@ enum {
 	SETTLE_MAX_MS = 500, /* after the first */
 	OPEN_MS = 250,	     /* after the last write to a file that is not closed */
 	FRESH_MS = 50, /* the same for a file that a scan found: it may have been closed before the watch was there */
+	/* After the close of a file with a new name: what writes beside and renames (sed -i, careful editors) has renamed it by then, and
+	 * nobody need hear of the name that only passed. */
+	NEW_MS = 5,
 	GIT_LOCK_MAX_MS = 10000,
 	GIT_LOCK_LOOK_MS = 10,
 	POLL_DEFAULT_MS = 1000,

@@ -45,7 +45,8 @@ void report_appeared(struct watch *w, const char *path, bool directory, unsigned
 		kind = CHANGE_MODIFIED;
 	else if (was)
 		report_change(w, CHANGE_DELETED, was == DELETED_DIRECTORY, path);
-	if (hold_ms)
+	bool known_name = kind == CHANGE_MODIFIED && hold_ms == NEW_MS;
+	if (hold_ms && !known_name)
 		hold_open(w, path, kind, hold_ms);
 	else
 		report_change(w, kind, directory, path);
@@ -58,11 +59,16 @@ void report_written(struct watch *w, const char *path, unsigned hold_ms)
 
 bool report_closed(struct watch *w, const char *path)
 {
-	_cleanup_free_ struct open_file *o = map_remove(&w->opens, path);
+	struct open_file *o = map_get(&w->opens, path);
 	if (!o)
 		return false;
 	mark_event(w, w->now);
+	if (o->kind == CHANGE_ADDED) {
+		o->due = w->now + NEW_MS * MS;
+		return true;
+	}
 	emit(w, o->kind, false, path, o->first);
+	free(map_remove(&w->opens, path));
 	return true;
 }
 

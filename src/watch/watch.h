@@ -2,7 +2,8 @@
  *
  * The watcher knows nothing of images. It reports two things: at once, what is complete (a file closed after writing, renamed into
  * place, a new link, a new directory; all that is readable from the kernel at that moment in one call); and, when things
- * have settled (50 ms without an event, 500 ms after the first at most), what only then is certain: deletes, and that it has settled. A
+ * have settled (50 ms without an event, 500 ms after the first at most), what only then is certain: deletes, and that it has settled. A file
+ * with a new name waits 5 ms after its close, since many a writer renames it in that time, and the first name is then nothing. A
  * file written but not closed is reported 250 ms after its last write. While git holds its lock in a root's work tree, nothing is
  * reported (10 s at most).
  *

@@ -31,6 +31,18 @@ class Rebuilds(Scenario):
         dev.expect("/srv/a", None)
         self.assertEqual(dev.read("/srv/b"), b"2")
 
+    def test_a_file_that_only_passed_rebuilds_nothing(self):
+        """sed -i writes a temporary file beside, then renames it: the temporary one was never in the image."""
+        project = self.site(INFER, {"a": "1 first\n"})
+        dev = self.dev(project)
+        mark = dev.mark()
+        for n in range(2, 12):
+            step = dev.mark()
+            subprocess.run(["sed", "-i", f"s/.* first/{n} first/", project.path("www/a")], check=True)
+            dev.wait("idle", step)
+        dev.expect("/srv/a", "11 first\n")
+        self.assertEqual(dev.count("build", mark), 0)
+
     def test_a_failed_build_leaves_the_old_one_and_the_next_save_mends_it(self):
         project = self.site()
         dev = self.dev(project)

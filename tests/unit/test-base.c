@@ -101,11 +101,10 @@ static void maps_keep_order_through_removals(void **state)
 	}
 	assert_int_equal(m.len, 2500);
 	intptr_t last = 0;
-	for
-		map_each (e, &m) {
-			assert_true((intptr_t)e->value > last);
-			last = (intptr_t)e->value;
-		}
+	for map_each (e, &m) {
+		assert_true((intptr_t)e->value > last);
+		last = (intptr_t)e->value;
+	}
 	assert_int_equal(last, 3000);
 	assert_false(map_has(&m, "k0"));
 	assert_true(map_has(&m, "k1"));

@@ -97,11 +97,10 @@ static int tear_down(void **state)
 	ok(f->deployer->ops->cleanup(f->deployer, &err), &err);
 	f->deployer->ops->free(f->deployer);
 	f->runtime->ops->free(f->runtime);
-	for
-		vec_each (run, &f->config.run) {
-			strv_release(&run->volumes);
-			strv_release(&run->tmpfs);
-		}
+	for vec_each (run, &f->config.run) {
+		strv_release(&run->volumes);
+		strv_release(&run->tmpfs);
+	}
 	vec_release(&f->config.run);
 	ok(file_remove_tree(f->directory, &err), &err);
 	free(f->directory);
@@ -119,11 +118,10 @@ static int try_deploy(struct fixture *f, struct error *err)
 		assert_int_equal(ports.len, 1);
 		assert_int_equal(ports.items[0].local, 8080);
 	}
-	for
-		vec_each (port, &ports) {
-			free(port->image);
-			free(port->address);
-		}
+	for vec_each (port, &ports) {
+		free(port->image);
+		free(port->address);
+	}
 	vec_release(&ports);
 	return r;
 }
@@ -301,11 +299,10 @@ static struct carry_report apply(struct fixture *f, struct session *s, struct ca
 	if (r != expected)
 		print_error("%s\n", err.message ? err.message : "no words");
 	assert_int_equal(r, expected);
-	for
-		vec_each (item, carry) {
-			free(item->dest);
-			free(item->src);
-		}
+	for vec_each (item, carry) {
+		free(item->dest);
+		free(item->src);
+	}
 	vec_release(carry);
 	return report;
 }

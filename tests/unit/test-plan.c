@@ -74,35 +74,31 @@ static void make_entry(const char *line)
 static void base_image(void *data, const char *name, struct base_image *image)
 {
 	const struct test_case *test = data;
-	for
-		vec_each(section, &test->sections)
-		{
-			if (strcmp(section->name, "base") != 0 || strcmp(section->argument, name) != 0)
-				continue;
-			image->known = true;
-			CLEANUP(strv_release) struct strv lines = {0};
-			case_lines(str_text(&section->text), &lines);
-			for (size_t i = 0; i < lines.len; i++) {
-				if (str_starts_with(lines.items[i], "workdir "))
-					replace_string(&image->workdir, lines.items[i] + strlen("workdir "));
-				else if (str_starts_with(lines.items[i], "onbuild "))
-					strv_push(&image->onbuild, lines.items[i] + strlen("onbuild "));
-			}
+	for vec_each (section, &test->sections) {
+		if (strcmp(section->name, "base") != 0 || strcmp(section->argument, name) != 0)
+			continue;
+		image->known = true;
+		CLEANUP(strv_release) struct strv lines = {0};
+		case_lines(str_text(&section->text), &lines);
+		for (size_t i = 0; i < lines.len; i++) {
+			if (str_starts_with(lines.items[i], "workdir "))
+				replace_string(&image->workdir, lines.items[i] + strlen("workdir "));
+			else if (str_starts_with(lines.items[i], "onbuild "))
+				strv_push(&image->onbuild, lines.items[i] + strlen("onbuild "));
 		}
+	}
 }
 
 static void write_files(const struct test_case *test)
 {
 	static const char *const names[] = {"skaffold.yaml", "skiff.yaml", "Dockerfile"};
-	for
-		vec_each(section, &test->sections)
-		{
-			if (strcmp(section->name, "file") == 0)
-				write_file(section->argument, str_text(&section->text));
-			for (size_t i = 0; i < ARRAY_LEN(names); i++)
-				if (strcmp(section->name, names[i]) == 0)
-					write_file(names[i], str_text(&section->text));
-		}
+	for vec_each (section, &test->sections) {
+		if (strcmp(section->name, "file") == 0)
+			write_file(section->argument, str_text(&section->text));
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			if (strcmp(section->name, names[i]) == 0)
+				write_file(names[i], str_text(&section->text));
+	}
 	CLEANUP(strv_release) struct strv lines = {0};
 	case_lines(case_text(test, "tree"), &lines);
 	for (size_t i = 0; i < lines.len; i++)
@@ -194,25 +190,21 @@ static void describe_decision(const struct artifact *artifact, const struct deci
 	str_addf(out, ": %s\n", d->reason);
 	if (d->kind == DECISION_NONE || d->kind == DECISION_REBUILD)
 		return;
-	for
-		vec_each(copy, &d->copies)
-		{
-			_cleanup_free_ char *dests = strv_join(&copy->dests, ", ");
-			str_addf(out, "  %s %s → %s", copy->directory ? "make" : "copy", copy->rel, dests);
-			if (copy->mode >= 0)
-				str_addf(out, " mode %04o", (unsigned)copy->mode);
-			if (copy->owner && !(copy->owner_if_new && str_equal(copy->owner, "0:0")))
-				str_addf(out, " owner %s", copy->owner);
-			str_add_char(out, '\n');
-		}
+	for vec_each (copy, &d->copies) {
+		_cleanup_free_ char *dests = strv_join(&copy->dests, ", ");
+		str_addf(out, "  %s %s → %s", copy->directory ? "make" : "copy", copy->rel, dests);
+		if (copy->mode >= 0)
+			str_addf(out, " mode %04o", (unsigned)copy->mode);
+		if (copy->owner && !(copy->owner_if_new && str_equal(copy->owner, "0:0")))
+			str_addf(out, " owner %s", copy->owner);
+		str_add_char(out, '\n');
+	}
 	for (size_t i = 0; i < d->deletes.len; i++)
 		str_addf(out, "  delete %s\n", d->deletes.items[i]);
-	for
-		vec_each(generator, &d->generators)
-		{
-			_cleanup_free_ char *command = strv_join(&(*generator)->command, " ");
-			str_addf(out, "  run %s\n", command);
-		}
+	for vec_each (generator, &d->generators) {
+		_cleanup_free_ char *command = strv_join(&(*generator)->command, " ");
+		str_addf(out, "  run %s\n", command);
+	}
 }
 
 static void check_plan(const struct laid_out *l)
@@ -245,18 +237,16 @@ static void check_classify(const struct laid_out *l)
 	CLEANUP(change_set_release) struct change_set asked = {0};
 	CLEANUP(str_release) struct str got = {0};
 	read_changes(case_text(l->test, "ask"), &asked);
-	for
-		vec_each(change, &asked)
-		{
-			CLEANUP(classification_release) struct classification c = {0};
-			sync_source_classify(l->sources.items[0], change->path, change->kind, change->directory, &c);
-			assert_int_equal(c.class_, sync_source_class(l->sources.items[0], change->path, change->kind,
-								     change->directory));
-			str_addf(&got, "%s: %s", sync_source_shown(l->sources.items[0], change->path), names[c.class_]);
-			if (c.where)
-				str_addf(&got, " at %s", c.where);
-			str_addf(&got, ": %s\n", c.reason);
-		}
+	for vec_each (change, &asked) {
+		CLEANUP(classification_release) struct classification c = {0};
+		sync_source_classify(l->sources.items[0], change->path, change->kind, change->directory, &c);
+		assert_int_equal(c.class_,
+				 sync_source_class(l->sources.items[0], change->path, change->kind, change->directory));
+		str_addf(&got, "%s: %s", sync_source_shown(l->sources.items[0], change->path), names[c.class_]);
+		if (c.where)
+			str_addf(&got, " at %s", c.where);
+		str_addf(&got, ": %s\n", c.reason);
+	}
 	expect(l, "classify", str_text(&got));
 }
 
@@ -273,12 +263,10 @@ static void check_map(const struct laid_out *l)
 			continue;
 		}
 		str_addf(&got, "%s in %s\n", l->config->artifacts.items[i]->image.value, workdir ? workdir : "?");
-		for
-			vec_each(entry, &map)
-			{
-				_cleanup_free_ char *dests = strv_join(&entry->dests, ", ");
-				str_addf(&got, "%s → %s%s\n", entry->rel, dests, entry->generated ? " generated" : "");
-			}
+		for vec_each (entry, &map) {
+			_cleanup_free_ char *dests = strv_join(&entry->dests, ", ");
+			str_addf(&got, "%s → %s%s\n", entry->rel, dests, entry->generated ? " generated" : "");
+		}
 		sync_map_release(&map);
 	}
 	expect(l, "map", str_text(&got));
@@ -302,22 +290,20 @@ static void run_module(const char *module)
 	struct case_list cases = {0};
 	failures = 0;
 	cases_load(module, &cases);
-	for
-		vec_each(test, &cases)
-		{
-			struct laid_out l;
-			lay_out(test, &l);
-			if (make_sources(&l)) {
-				if (case_section(test, "plan") || case_section(test, "json"))
-					check_plan(&l);
-				if (case_section(test, "classify"))
-					check_classify(&l);
-				if (case_section(test, "map") || case_section(test, "error"))
-					check_map(&l);
-				check_prunes(&l);
-			}
-			take_down(&l);
+	for vec_each (test, &cases) {
+		struct laid_out l;
+		lay_out(test, &l);
+		if (make_sources(&l)) {
+			if (case_section(test, "plan") || case_section(test, "json"))
+				check_plan(&l);
+			if (case_section(test, "classify"))
+				check_classify(&l);
+			if (case_section(test, "map") || case_section(test, "error"))
+				check_map(&l);
+			check_prunes(&l);
 		}
+		take_down(&l);
+	}
 	cases_release(&cases);
 	assert_int_equal(failures, 0);
 }
