@@ -5,15 +5,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/str.h"
 
 struct terminal {
 	struct terminal_options options;
-	int image_width; /* of the widest image name so far */
+	int image_width;   /* of the widest image name so far */
+	uint64_t build_ns; /* when the newest build began */
 };
 
 enum { PATH_WIDTH = 50, OUTPUT_LINES = 40, COPIES_SHOWN = 3 };
+
+/* A build that takes longer shows what it is doing. */
+static const uint64_t PATIENCE_NS = 3000000000U;
 
 static const char *paint(const struct terminal *t, const char *code)
 {
@@ -163,6 +168,8 @@ static void on_build(struct terminal *t, const json_t *fields)
 {
 	const char *status = text_of(fields, "status"), *image = text_of(fields, "image");
 	double ms = json_number_value(json_object_get(fields, "ms"));
+	if (strcmp(status, "started") == 0)
+		t->build_ns = monotonic_ns();
 	if (strcmp(status, "failed") == 0) {
 		_cleanup_free_ char *message = printable(fields, "message");
 		print_line(t, image, "failed", RED, message, ms);
@@ -278,7 +285,7 @@ static void terminal_emit(void *data, enum event_type type, const char *time, co
 			on_log(t, fields);
 		break;
 	case EVENT_PROGRESS:
-		if (t->options.verbose)
+		if (t->options.verbose || (!t->options.quiet && monotonic_ns() - t->build_ns > PATIENCE_NS))
 			print_block(t, text_of(fields, "line"));
 		break;
 	case EVENT_ERROR:
