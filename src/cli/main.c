@@ -50,6 +50,8 @@ int main(int argc, char **argv)
 	const char *name = argv[1];
 	if (!name || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
 		const struct command *topic = name && argv[2] ? find_command(argv[2]) : NULL;
+		if (name && argv[2] && !topic)
+			return unknown_command(argv[2]);
 		cli_print_usage(topic);
 		return name ? EXIT_DONE : EXIT_USAGE;
 	}

@@ -183,7 +183,7 @@ static void print_options(const char *command)
 				  !o->argument ? ""
 				  : o->choices ? o->choices
 					       : o->argument);
-		printf("  %-34s %s\n", left, o->help);
+		printf("  %-38s %s\n", left, o->help);
 	}
 }
 

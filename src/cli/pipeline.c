@@ -110,7 +110,7 @@ int pipeline_open(struct pipeline *p, const struct options *options, const char 
 	if (dev_open_runtime(options->runtime, p->config, &p->runtime, &fallback, &err) < 0)
 		return cli_fail(&err, EXIT_FAILED);
 	if (fallback && !options->quiet)
-		fprintf(stderr, "skiff: warning: %s\n", fallback);
+		fprintf(stderr, "skiff: warning: %s; going on without an engine (--runtime embedded)\n", fallback);
 	p->cancel = cli_interruptible();
 	return EXIT_DONE;
 }

@@ -223,6 +223,19 @@ static unsigned minor_version(const char *text)
 	return text && str_starts_with(text, "1.") && parse_uint(text + 2, 999, &minor) == 0 ? (unsigned)minor : 0;
 }
 
+/* In words that name the engine, and once. What the docker program says of its own failing goes unseen: it can be asked. */
+static int no_answer(const struct endpoint *endpoint, int r, struct error *err)
+{
+	if (r == -ENOENT || r == -ECONNREFUSED || r == -EACCES || r == -ECANCELED)
+		return r;
+	if (r == -EPIPE && !endpoint->socket) {
+		error_clear(err);
+		return error_set(err, EPIPE, "no engine answers at %s (`docker %s %s version` says why)", endpoint->host,
+				 endpoint->dial.items[1], endpoint->dial.items[2]);
+	}
+	return error_wrap(err, "can't talk to the engine at %s", endpoint->host);
+}
+
 static int negotiate(struct docker *docker, struct cancel *cancel, struct error *err)
 {
 	json_t *version = NULL;
@@ -231,7 +244,7 @@ static int negotiate(struct docker *docker, struct cancel *cancel, struct error 
 	if (r >= 0)
 		r = docker_call(docker, "GET", "/version", NULL, &version, cancel, err);
 	if (r < 0)
-		return error_wrap(err, "can't talk to the engine at %s", docker->endpoint->host);
+		return no_answer(docker->endpoint, r, err);
 	const char *api = json_string_value(json_object_get(version, "ApiVersion"));
 	unsigned minor = minor_version(api);
 	if (minor < API_MIN)

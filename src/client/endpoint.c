@@ -190,6 +190,6 @@ int endpoint_dial(const struct endpoint *endpoint, int *pid, struct error *err)
 			"\"$USER\", then log in again)",
 			endpoint->socket);
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
-		return error_set(err, -fd, "no engine answers at %s: is it running?", endpoint->host);
+		return error_set(err, -fd, "no engine answers at %s (is it running?)", endpoint->host);
 	return fd < 0 ? error_move(err, &why) : fd;
 }

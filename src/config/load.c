@@ -401,7 +401,7 @@ int loader_run(struct loader *l, struct error *err)
 	l->d.sources = &l->files->sources;
 	if (!name)
 		return error_set(err, ENOENT,
-				 "there is no skaffold.yaml or skiff.yaml here (-f FILE names one elsewhere)");
+				 "there is no skaffold.yaml or skiff.yaml here: `skiff init` writes one for a Dockerfile, -f FILE names one elsewhere");
 	_cleanup_free_ char *path = path_absolute(name);
 	_cleanup_free_ char *cwd = path_absolute(".");
 	struct loaded_file *root = NULL;

@@ -129,8 +129,12 @@ static void configuration_changed(struct dev *dev)
 	if (config_print(dev->options->config, &text, &report) < 0) {
 		tell_error(dev, NULL, "configuration", str_text(&report));
 		tell_warning(dev, "the configuration above can't be used; the last good one stays");
+		dev->configuration_bad = true;
 		return;
 	}
+	if (dev->configuration_bad)
+		tell_warning(dev, "the configuration can be used again");
+	dev->configuration_bad = false;
 	if (str_equal(str_text(&text), dev->config_text))
 		return;
 	str_release(&report);
@@ -440,8 +444,10 @@ static int dev_open(struct dev *dev, struct error *err)
 	dev->embedded = rt.embedded;
 	if (r < 0)
 		return r;
-	if (fallback)
-		tell_warning(dev, fallback);
+	if (fallback) {
+		_cleanup_free_ char *message = xasprintf("%s; going on without an engine (--runtime embedded)", fallback);
+		tell_warning(dev, message);
+	}
 	dev->cancel = cancel_new();
 	r = open_deployer(dev, err);
 	if (r == 0)

@@ -194,7 +194,13 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 			open_session(instance);
 		if (found->running && !instance->logs)
 			start_logs(instance);
-		if (was_running == found->running)
+		if (!found->running && instance->busy && lane->artifact->restart == RESTART_CONTAINER) {
+			instance->exit_untold = true; /* skiff restarts it: news only if it is so afterwards (apply_done lists again) */
+			return;
+		}
+		bool untold = instance->exit_untold && !found->running;
+		instance->exit_untold = false;
+		if (was_running == found->running && !untold)
 			return;
 		tell_instance(instance, found->running ? "running" : "exited");
 		instance->stuck = false; /* what failed may go now */

@@ -430,6 +430,8 @@ static void apply_done(void *data)
 	carry_release(&job->everything);
 	error_clear(&job->err);
 	free(job);
+	if (instance->exit_untold && !instance->gone)
+		instances_refresh(dev);
 	if (instance->gone)
 		lane_instance_release(instance);
 	if (--lane->sync_jobs > 0)

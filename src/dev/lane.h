@@ -45,6 +45,7 @@ struct lane_instance {
 	bool stuck;		 /* what failed would fail again: the next change, not the next chance */
 	bool busy;		 /* a job uses the session */
 	bool gone;		 /* freed when the job is done */
+	bool exit_untold;	 /* seen to have ended while it was being restarted */
 };
 
 struct lane {
@@ -102,6 +103,7 @@ struct dev {
 	bool listing, list_again;
 	bool extras_running; /* images without an artifact are being started */
 	bool configuration_changed;
+	bool configuration_bad; /* as it is on disk now: the person was told */
 	bool reload;	/* the configuration changed: start anew once the jobs are done */
 	bool said_idle; /* nothing happened since the last idle event */
 	bool ready;

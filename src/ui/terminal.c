@@ -197,8 +197,9 @@ static void on_deploy(struct terminal *t, const json_t *fields)
 	if (t->options.quiet || strcmp(text_of(fields, "reason"), "first build") == 0)
 		return; /* `ready` tells of it */
 	_cleanup_free_ char *reason = printable(fields, "reason");
-	print_line(t, text_of(fields, "image"), "rebuilt", GREEN, reason,
-		   json_number_value(json_object_get(fields, "ms")));
+	const json_t *ms = json_object_get(fields, "ms"); /* none: it was started again, without a build */
+	print_line(t, text_of(fields, "image"), ms ? "rebuilt" : "started", GREEN, reason,
+		   ms ? json_number_value(ms) : -1);
 }
 
 static void on_ready(struct terminal *t, const json_t *fields)
@@ -221,7 +222,7 @@ static void on_instance(struct terminal *t, const json_t *fields)
 	if (t->options.quiet || strcmp(text_of(fields, "status"), "exited") != 0)
 		return;
 	_cleanup_free_ char *name = printable(fields, "instance");
-	_cleanup_free_ char *what = xasprintf("%s ended with exit code %lld", name,
+	_cleanup_free_ char *what = xasprintf("%s ended with exit code %lld; the next change starts it again", name,
 					      (long long)json_integer_value(json_object_get(fields, "code")));
 	print_line(t, text_of(fields, "image"), "exited", YELLOW, what, -1);
 }
