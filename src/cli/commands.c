@@ -50,7 +50,7 @@ const struct option_def cli_options[] = {
 	{"deleted", 0, OPTION_CHANGE, "PATH", FIELD(changes), NULL, CHANGE_DELETED, "explain", "as if PATH had been deleted"},
 	{"cached", 0, OPTION_FLAG, NULL, FIELD(cached), NULL, 0, "map", "never run a builder"},
 	{"color", 0, OPTION_CHOICE, "WHEN", FIELD(color), "auto|always|never", 0, "dev run build", "colours (default: auto; NO_COLOR is respected)"},
-	{"verbose", 'v', OPTION_FLAG, NULL, FIELD(verbose), NULL, 0, "dev run build", "show the builders' output also where nothing fails"},
+	{"verbose", 'v', OPTION_FLAG, NULL, FIELD(verbose), NULL, 0, "dev", "show the builders' output also where nothing fails"},
 	{"quiet", 'q', OPTION_FLAG, NULL, FIELD(quiet), NULL, 0, "dev run build", "only errors"},
 	{"help", 'h', OPTION_FLAG, NULL, FIELD(help), NULL, 0, "*", "this help"},
 	{NULL, 0, 0, NULL, 0, NULL, 0, NULL, NULL},

@@ -116,7 +116,8 @@ int command_init(const struct options *options)
 	write_artifacts(&yaml, &dockerfiles);
 	_cleanup_close_ int fd = open("skaffold.yaml", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0 && errno == EEXIST) {
-		fprintf(stderr, "skiff: there is a skaffold.yaml here already, and it stays as it is: `skiff dev` starts\n");
+		fprintf(stderr,
+			"skiff: there is a skaffold.yaml here already, and it stays as it is: `skiff dev` starts\n");
 		return EXIT_FAILED;
 	}
 	if (fd < 0 || write_all(fd, str_text(&yaml), yaml.len) < 0) {

@@ -230,8 +230,8 @@ static int no_answer(const struct endpoint *endpoint, int r, struct error *err)
 		return r;
 	if (r == -EPIPE && !endpoint->socket) {
 		error_clear(err);
-		return error_set(err, EPIPE, "no engine answers at %s (`docker %s %s version` says why)", endpoint->host,
-				 endpoint->dial.items[1], endpoint->dial.items[2]);
+		return error_set(err, EPIPE, "no engine answers at %s (`docker %s %s version` says why)",
+				 endpoint->host, endpoint->dial.items[1], endpoint->dial.items[2]);
 	}
 	return error_wrap(err, "can't talk to the engine at %s", endpoint->host);
 }

@@ -151,10 +151,11 @@ static int load_file(struct loader *l, const char *name, const char *path, const
 static void warn_of_patches(struct loader *l, struct document *document, const struct yaml_node *profile)
 {
 	const struct yaml_pair *patches = yaml_pair(profile, "patches");
-	if (patches && !yaml_is_null(patches->value) && !document->patched)
-		diagnostics_warning(
-			&l->d, patches->key->place,
-			"'patches' is not carried out by skiff yet: write what they change as sections of the profile");
+	if (!patches || yaml_is_null(patches->value) || document->patched)
+		return;
+	diagnostics_warning(
+		&l->d, patches->key->place,
+		"'patches' is not carried out by skiff yet: write what they change as sections of the profile");
 	document->patched = true;
 }
 
@@ -401,7 +402,8 @@ int loader_run(struct loader *l, struct error *err)
 	l->d.sources = &l->files->sources;
 	if (!name)
 		return error_set(err, ENOENT,
-				 "there is no skaffold.yaml or skiff.yaml here: `skiff init` writes one for a Dockerfile, -f FILE names one elsewhere");
+				 "there is no skaffold.yaml or skiff.yaml here: `skiff init` writes one for a "
+				 "Dockerfile, -f FILE names one elsewhere");
 	_cleanup_free_ char *path = path_absolute(name);
 	_cleanup_free_ char *cwd = path_absolute(".");
 	struct loaded_file *root = NULL;

@@ -1,7 +1,9 @@
 #include "test.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "base/file.h"
 #include "cli/cli.h"
 
 static const struct command *command_named(const char *name)
@@ -100,6 +102,27 @@ static void names_each_option_once_a_command(void **state)
 				}
 }
 
+/* The manual page names each command and each option, with its letter and what it takes. */
+static void manual_names_everything(void **state)
+{
+	(void)state;
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	assert_int_equal(file_read(MANUAL, 1 << 20, &text, &len, NULL), 0);
+	for (const struct command *c = cli_commands; c->name; c++) {
+		_cleanup_free_ char *entry = xasprintf("\n*%s*", c->name);
+		if (!strstr(text, entry))
+			fail_msg("the manual does not name the command %s", c->name);
+	}
+	for (const struct option_def *o = cli_options; o->name; o++) {
+		const char *argument = o->argument && !o->choices ? o->argument : "";
+		_cleanup_free_ char *letter = o->letter ? xasprintf("*-%c*", o->letter) : xstrdup("");
+		_cleanup_free_ char *name = xasprintf("*--%s*%s%s%s", o->name, *argument ? " _" : "", argument, *argument ? "_" : "");
+		if (!strstr(text, name) || !strstr(text, letter))
+			fail_msg("the manual does not name the option %s %s", letter, name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +130,7 @@ int main(void)
 		cmocka_unit_test(keeps_changes_and_arguments_in_order),
 		cmocka_unit_test(refuses_with_a_way_out),
 		cmocka_unit_test(names_each_option_once_a_command),
+		cmocka_unit_test(manual_names_everything),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
