@@ -445,7 +445,8 @@ static int dev_open(struct dev *dev, struct error *err)
 	if (r < 0)
 		return r;
 	if (fallback) {
-		_cleanup_free_ char *message = xasprintf("%s; going on without an engine (--runtime embedded)", fallback);
+		_cleanup_free_ char *message =
+			xasprintf("%s; going on without an engine (--runtime embedded)", fallback);
 		tell_warning(dev, message);
 	}
 	dev->cancel = cancel_new();

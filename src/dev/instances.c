@@ -195,7 +195,8 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		if (found->running && !instance->logs)
 			start_logs(instance);
 		if (!found->running && instance->busy && lane->artifact->restart == RESTART_CONTAINER) {
-			instance->exit_untold = true; /* skiff restarts it: news only if it is so afterwards (apply_done lists again) */
+			instance->exit_untold =
+				true; /* skiff restarts it: news only if it is so afterwards (apply_done lists again) */
 			return;
 		}
 		bool untold = instance->exit_untold && !found->running;

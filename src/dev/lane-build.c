@@ -278,7 +278,8 @@ static void deploy_done(void *data)
 	} else {
 		replace_string(&lane->deployed_id, lane->image_id);
 		lane_prune_owned(lane);
-		tell_deploy(lane, "succeeded", lane->build_started_ns ? elapsed_ms(lane->build_started_ns) : -1, &job->ports);
+		tell_deploy(lane, "succeeded", lane->build_started_ns ? elapsed_ms(lane->build_started_ns) : -1,
+			    &job->ports);
 		replace_ports(dev, lane->artifact->image.value, &job->ports);
 	}
 	error_clear(&job->err);

@@ -104,8 +104,8 @@ struct dev {
 	bool extras_running; /* images without an artifact are being started */
 	bool configuration_changed;
 	bool configuration_bad; /* as it is on disk now: the person was told */
-	bool reload;	/* the configuration changed: start anew once the jobs are done */
-	bool said_idle; /* nothing happened since the last idle event */
+	bool reload;		/* the configuration changed: start anew once the jobs are done */
+	bool said_idle;		/* nothing happened since the last idle event */
 	bool ready;
 	int signal;
 	VEC(struct signal_watch *) signals;

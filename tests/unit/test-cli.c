@@ -117,7 +117,8 @@ static void manual_names_everything(void **state)
 	for (const struct option_def *o = cli_options; o->name; o++) {
 		const char *argument = o->argument && !o->choices ? o->argument : "";
 		_cleanup_free_ char *letter = o->letter ? xasprintf("*-%c*", o->letter) : xstrdup("");
-		_cleanup_free_ char *name = xasprintf("*--%s*%s%s%s", o->name, *argument ? " _" : "", argument, *argument ? "_" : "");
+		_cleanup_free_ char *name =
+			xasprintf("*--%s*%s%s%s", o->name, *argument ? " _" : "", argument, *argument ? "_" : "");
 		if (!strstr(text, name) || !strstr(text, letter))
 			fail_msg("the manual does not name the option %s %s", letter, name);
 	}
@@ -126,10 +127,8 @@ static void manual_names_everything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_options_of_all_kinds),
-		cmocka_unit_test(keeps_changes_and_arguments_in_order),
-		cmocka_unit_test(refuses_with_a_way_out),
-		cmocka_unit_test(names_each_option_once_a_command),
+		cmocka_unit_test(reads_options_of_all_kinds), cmocka_unit_test(keeps_changes_and_arguments_in_order),
+		cmocka_unit_test(refuses_with_a_way_out),     cmocka_unit_test(names_each_option_once_a_command),
 		cmocka_unit_test(manual_names_everything),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
