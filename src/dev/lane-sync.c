@@ -386,9 +386,11 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 	job->instance->behind = true;
 	if (cancel_requested(lane->dev->cancel))
 		return;
-	tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->timing, message);
 	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
-	if (broken && lane_retry_later(lane)) {
+	bool again = broken && lane_retry_later(lane);
+	if (!again || job->r != -ENOENT) /* a container that is being replaced: the next list tells of that */
+		tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->timing, message);
+	if (again) {
 		lane->dev->runtime->ops->close(steal(&job->instance->session));
 		return;
 	}

@@ -310,7 +310,7 @@ static void prepare_item(struct apply *a, const struct carry_item *item, size_t 
 	struct staged *staged = &a->staged[i];
 	staged->root = root_for(a->roots, item->dest);
 	struct source source;
-	struct ownership ownership;
+	struct ownership ownership = {0};
 	CLEANUP(error_clear) struct error why = {0};
 	int r = source_open(item, &source, &why);
 	if (r == -ENOENT) {
