@@ -5,10 +5,12 @@ Every part ends in TAP: cmocka's programs, the corpora of the fuzzers and the en
 command counts as one test. A part that can't run is a failed test, never a missing one."""
 
 import argparse
+import ctypes
 import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -62,11 +64,16 @@ class Tally:
             self.fail(f"{name}: ended with {code} after {results} results", "\n".join(shown) or text)
 
 
+def ends_with_us():
+    """In the child: SIGTERM when this program ends, whatever way (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 def run(argv, limit=PART_LIMIT, env=None):
     """(exit code, standard output and errors in their order)."""
     try:
         done = subprocess.run([str(a) for a in argv], cwd=ROOT, timeout=limit, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, env={**os.environ, **SANITIZERS, **(env or {})})
+                              stderr=subprocess.STDOUT, preexec_fn=ends_with_us, env={**os.environ, **SANITIZERS, **(env or {})})
         return done.returncode, done.stdout.decode(errors="replace")
     except subprocess.TimeoutExpired as expired:
         return 124, (expired.stdout or b"").decode(errors="replace") + f"\nnot done after {limit} s"

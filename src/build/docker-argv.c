@@ -50,6 +50,8 @@ int docker_build_argv(const struct build_request *request, const struct docker_b
 	add_option(argv, "--file", build->dockerfile);
 	add_option(argv, "--tag", build->tag);
 	add_option(argv, "--iidfile", build->id_file);
+	strv_push(argv,
+		  "--force-rm"); /* the classic builder keeps the container of a RUN that failed; BuildKit has none */
 	add_options(argv, "--build-arg", &arguments);
 	add_options(argv, "--add-host", &docker->add_host);
 	add_options(argv, "--cache-from", &docker->cache_from);

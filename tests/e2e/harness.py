@@ -1,6 +1,7 @@
 """What the end-to-end tests stand on: a project in a folder of its own, a running `skiff dev` and its events, and the file
 systems of its containers. Nothing here waits for time to pass: it waits for an event, with a deadline."""
 
+import ctypes
 import errno
 import io
 import json
@@ -26,6 +27,11 @@ STAY_COMMAND = json.dumps(["/bin/busybox", "sh", "-c", STAY])
 # What a container's own start leaves in its root, and what skiff adds.
 NOT_OF_THE_IMAGE = re.compile(r"^(\.dockerenv|\.skiff|dev|proc|sys|etc/(hosts|hostname|resolv\.conf|mtab))(/|$)")
 SANITIZER = re.compile(r"ERROR: (Address|Leak)Sanitizer|runtime error: |Assertion .* failed")
+
+
+def dies_with_its_parent():
+    """In the child: SIGINT when the tests end, whatever way: no skiff outlives them (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
 
 class Failure(AssertionError):
@@ -182,7 +188,7 @@ class Dev:
         self.output = open(self.folder / "output", "wb")
         self.process = subprocess.Popen(
             [str(skiff), "dev", "--runtime", runtime, "--events", str(fifo), *arguments], cwd=project.root, stdin=subprocess.DEVNULL,
-            stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True,
+            stdout=self.output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=dies_with_its_parent,
             env={**os.environ, "XDG_STATE_HOME": str(self.state), "NO_COLOR": "1", **(env or {})})
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()

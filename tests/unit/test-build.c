@@ -220,7 +220,7 @@ static void builds_the_command_line(void **state)
 	strv_push(&argv, "");
 	_cleanup_free_ char *joined = strv_join(&argv, "|"),
 			    *expected = xasprintf("docker|build|%s|--file|/w/Dockerfile|--tag|team/web:t|--iidfile|/t/"
-						  "id|--build-arg|BASE=base:abc|--build-arg|NAME=team/web|"
+						  "id|--force-rm|--build-arg|BASE=base:abc|--build-arg|NAME=team/web|"
 						  "--build-arg|SKAFFOLD_RUN_MODE=dev|--build-arg|SKIFF_TEST_UNSET|--"
 						  "build-arg|SKIFF_TEST_VALUE=from env|--build-arg|Z=from env|"
 						  "--add-host|h:1.2.3.4|--cache-from|web:cache|--label=a=b|--target|"
