@@ -9,6 +9,9 @@
 #include "base/error.h"
 #include "base/str.h"
 
+/* In the place of permission bits: what the host's file has; what the replaced file has, else 0644 (whatever the umask). */
+enum { MODE_HOST = -1, MODE_KEEP = -2 };
+
 /* Reads all of a regular file (a FIFO, a device or a directory is refused, without blocking) of at most `limit` bytes into *data
  * (NUL-terminated; the caller frees) and *len. -EFBIG above the limit, otherwise the errno of what failed. */
 int file_read(const char *path, size_t limit, char **data, size_t *len, struct error *err);

@@ -46,7 +46,14 @@ struct hook {
 VEC_TYPE(hook_list, struct hook);
 VEC_TYPE(sync_rule_list, struct sync_rule);
 
-struct sync_generator {	     /* `generated` of an auto mapping */
+enum generator_kind {
+	GENERATOR_COMMAND, /* writes the outputs that `sync` names */
+	GENERATOR_MAP,	   /* prints a sync map: `map`, and Jib's goal */
+	GENERATOR_TAR,	   /* prints the path of a tar file: `tar` */
+};
+
+struct sync_generator { /* `generated` of an auto mapping; map, tar and Jib's in the same shape, with sync empty */
+	enum generator_kind kind;
 	struct strv command; /* argv; a string in the file became {"sh","-c",string} */
 	struct text_list inputs;
 	struct sync_rule_list sync; /* src may be a directory: it stands for every file below it */

@@ -15,7 +15,7 @@ struct carry_item {
 	enum carry_kind kind;
 	char *dest; /* absolute, normalised (path_is_safe_destination) */
 	char *src;  /* absolute host path; NULL for CARRY_DELETE */
-	int mode;   /* permission bits, -1: the host's */
+	int mode;   /* permission bits, MODE_HOST or MODE_KEEP (base/file.h) */
 	/* base/owner.h, names being the container's own; NULL: what is replaced keeps its owner, what is new takes its directory's. Where
 	 * skiff may not give files away (embedded, not as root) it counts for nothing. An unknown name: the item fails, EINVAL. */
 	char *owner;

@@ -35,6 +35,11 @@ void inputs_release(struct inputs *inputs);
 /* Over path, mode and hash of all: equal digests, equal images (of one builder and its configuration). */
 struct hash inputs_digest(const struct inputs *inputs);
 
+/* Every file that a generator made, as it is now: by the sync map and the outputs of generators (a directory stands for every file below it). As
+ * sync_source_inputs otherwise; where they land, sync_source_classify says. What is not there is left out. */
+int sync_source_outputs(const struct sync_source *source, const struct inputs *before, struct inputs *outputs,
+			struct error *err);
+
 /* The whole map: every file that has a destination now (`skiff map`). */
 struct sync_map_entry {
 	char *rel;

@@ -8,6 +8,7 @@
 #include "base/change.h"
 #include "config/config.h"
 #include "sync/dockerfile.h"
+#include "sync/syncmap.h"
 
 struct sync_source;
 
@@ -25,13 +26,14 @@ enum path_class {
 struct classification {
 	enum path_class class_;
 	struct strv dests; /* for PATH_DIRECT and PATH_OUTPUT: absolute, in the order of the rules, without repeats */
-	int mode;	   /* -1: the host's bits */
+	int mode;	   /* permission bits, MODE_HOST or MODE_KEEP (base/file.h) */
 	/* As a fresh build of the same tree would have it: --chown, else root's for what a COPY without a later RUN brings (USER says nothing
 	 * of COPY). A RUN after it may have given the files away, and manual rules and outputs say nothing: NULL, the replaced file's owner,
 	 * else the directory's. */
 	char *owner;
-	bool owner_if_new;			/* what is replaced keeps its owner: only --chown takes it away */
-	const struct sync_generator *generator; /* for PATH_GENERATOR_INPUT */
+	bool owner_if_new; /* what is replaced keeps its owner: only --chown takes it away */
+	const struct sync_generator
+		*generator; /* for PATH_GENERATOR_INPUT; also for PATH_OUTPUT where another generator reads it */
 	char *where; /* place of the rule that held: "skaffold.yaml:9:7", "Dockerfile:4", ".dockerignore:2"; NULL: none */
 	char *reason; /* a sentence for a person */
 };
@@ -65,6 +67,23 @@ void sync_source_set_workdir(struct sync_source *source, const char *workdir);
  * until it does, every file of the context counts as an input. -EINVAL if it is no such array (the earlier answer stays). */
 const char *sync_source_listing_command(const struct sync_source *source);
 int sync_source_set_listing(struct sync_source *source, const char *json, size_t len, struct error *err);
+
+/* What builders and programs have told: kept on disk (sync/knowledge.h), loaded by sync_source_new where it is there, and taught anew after each run of
+ * Jib's goals or a map program. Takes the contents over (what it had is released; `files` and `map` are left empty) and saves them; a source whose knowledge
+ * can't be saved knows it all the same (the error is for a warning). */
+int sync_source_teach_files(struct sync_source *source, struct build_files *files, struct error *err);
+int sync_source_teach_map(struct sync_source *source, struct syncmap *map, struct error *err);
+
+/* What must be asked before the source can answer for all paths: Jib's files goal; a sync map (Jib's, or the map program's). True as well if what is known
+ * was learned under other build definitions. For a source that asks nobody: false. */
+bool sync_source_needs_files(const struct sync_source *source);
+bool sync_source_needs_map(const struct sync_source *source);
+/* True if nothing at all was ever learned of what must be asked: then it can't explain. */
+bool sync_source_knows_nothing(const struct sync_source *source);
+
+/* The generators, in the order in which they run: one whose outputs another reads comes before it. Jib's map, map and tar programs, configured
+ * ones and those of a map. Valid until the source is taught or freed. */
+size_t sync_source_generators(const struct sync_source *source, const struct sync_generator *const **generators);
 
 /* Pure, but for the questions to the world. path: absolute, normalised. Costs the number of rules. */
 void sync_source_classify(const struct sync_source *source, const char *path, enum change_kind kind, bool directory,
