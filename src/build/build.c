@@ -7,6 +7,7 @@
 #include "build/cache.h"
 #include "build/embedded.h"
 #include "build/engine.h"
+#include "build/generate.h"
 #include "build/internal.h"
 #include "build/reference.h"
 #include "build/tag.h"
@@ -198,7 +199,8 @@ static int run_builder(struct build *build, struct error *err)
 static int run(struct build *build, struct error *err)
 {
 	const struct build_request *request = build->request;
-	_cleanup_close_ int lock = build_cache_lock(request, err);
+	_cleanup_close_ int lock =
+		build_lock_context(request->artifact, request->line, request->data, request->cancel, err);
 	if (lock < 0)
 		return lock;
 	int r = take_inputs(build, err);

@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/path.h"
 
-enum { ENTRIES_MAX = 16, FILE_MAX = 64 << 10, LOCK_RETRY_MS = 50 };
+enum { ENTRIES_MAX = 16, FILE_MAX = 64 << 10 };
 
 static char *hex_of(const char *const *parts, size_t count)
 {
@@ -38,36 +37,6 @@ static int cache_path(const struct artifact *artifact, char **path, struct error
 {
 	_cleanup_free_ char *name = hex_of((const char *const[]){artifact->context, artifact->image.value}, 2);
 	return file_in_state(name, ".json", path, err);
-}
-
-static void say_waiting(const struct build_request *request)
-{
-	if (!request->line)
-		return;
-	_cleanup_free_ char *text =
-		xasprintf("another build in %s is under way: waiting for it", request->artifact->context);
-	request->line(request->data, 2, text, strlen(text));
-}
-
-int build_cache_lock(const struct build_request *request, struct error *err)
-{
-	_cleanup_free_ char *real = realpath(request->artifact->context, NULL), *path = NULL;
-	const char *context = real ? real : request->artifact->context;
-	_cleanup_free_ char *name = hex_of(&context, 1);
-	int r = file_in_state(name, ".lock", &path, err);
-	if (r < 0)
-		return r;
-	for (bool told = false;; told = true) {
-		CLEANUP(error_clear) struct error inner = {0};
-		r = file_lock(path, false, &inner);
-		if (r != -EWOULDBLOCK)
-			return r < 0 ? error_move(err, &inner) : r;
-		if (!told)
-			say_waiting(request);
-		struct pollfd cancel = {.fd = cancel_fd(request->cancel), .events = POLLIN};
-		if (poll(&cancel, 1, LOCK_RETRY_MS) > 0)
-			return error_set(err, ECANCELED, "canceled");
-	}
 }
 
 static json_t *load(const char *path)

@@ -39,3 +39,5 @@ int build_lock_context(const struct artifact *artifact,
 /* A compiler's own words out of a build's output, at most some lines, paths below the context shown relative to it: Maven's [ERROR] lines without its
  * advice, Gradle's and javac's diagnostics, what Jib says when it refuses, else the last lines. The caller frees; NULL: nothing was printed. */
 char *build_failure_text(const char *log, const char *context);
+
+#endif

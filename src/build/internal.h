@@ -28,6 +28,9 @@ extern const struct builder builder_custom;
 
 enum { BUILD_LOG_MAX = 64 << 10 };
 
+/* A line more; the log keeps the last BUILD_LOG_MAX bytes, whole lines. */
+void build_log_add(struct str *log, const char *line, size_t len);
+
 /* The process_spec's line callback of every builder, data = struct build_job: keeps the tail, hands the line on. */
 void build_line(void *job, int stream, const char *line, size_t len);
 

@@ -4,10 +4,8 @@
 
 #include "build/internal.h"
 
-void build_line(void *data, int stream, const char *line, size_t len)
+void build_log_add(struct str *log, const char *line, size_t len)
 {
-	struct build_job *job = data;
-	struct str *log = job->log;
 	size_t kept = len < BUILD_LOG_MAX / 4 ? len : BUILD_LOG_MAX / 4;
 	if (log->len + kept + 1 > BUILD_LOG_MAX) { /* make room by whole lines, a quarter at a time */
 		size_t cut = log->len < BUILD_LOG_MAX / 4 + kept ? log->len : BUILD_LOG_MAX / 4 + kept;
@@ -16,6 +14,12 @@ void build_line(void *data, int stream, const char *line, size_t len)
 	}
 	str_add_bytes(log, line, kept);
 	str_add_char(log, '\n');
+}
+
+void build_line(void *data, int stream, const char *line, size_t len)
+{
+	struct build_job *job = data;
+	build_log_add(job->log, line, len);
 	if (job->request->line)
 		job->request->line(job->request->data, stream, line, len);
 }

@@ -161,6 +161,7 @@ struct artifact {
 	char *runtime_type;
 	enum restart_kind restart; /* skiff.yaml: restart: true, or signal: NAME, after each sync */
 	int signal;		   /* with RESTART_SIGNAL */
+	bool parallel;		   /* skiff.yaml: builds and generators of its context need not wait for each other */
 	bool required_by_others;
 	struct place
 		config_file; /* the file that configures it (relative paths of hooks and so on start from its base_dir) */

@@ -289,6 +289,7 @@ static const struct field artifact_fields[] = {
 	OBJECT("kaniko", kaniko, GROUP("builder"), INSTEAD(NO_BUILDER), AT(struct artifact, docker)),
 	BOOL("restart", .flags = FIELD_SKIFF, GROUP("way to restart"), .decode = decode_restart),
 	STRING("signal", .flags = FIELD_SKIFF, GROUP("way to restart"), .decode = decode_signal),
+	BOOL("parallel", .flags = FIELD_SKIFF, AT(struct artifact, parallel)),
 };
 SECTION(artifact, .size = sizeof(struct artifact), AT_PLACE(struct artifact), .finish = finish_artifact);
 

@@ -18,7 +18,7 @@ enum {
 
 static const uint64_t NEVER = UINT64_MAX;
 
-/* One of the child's two outputs, as lines or whole. */
+/* One of the child's two outputs, as lines and, for the first, whole. */
 struct output {
 	int fd; /* -1: closed, or not wanted */
 	int number;
@@ -60,8 +60,7 @@ static void emit_line(struct run *r, struct output *o)
 	size_t len = o->line.len;
 	if (!o->cut && len > 0 && text[len - 1] == '\r')
 		o->line.data[--len] = '\0';
-	if (r->spec->line)
-		r->spec->line(r->spec->data, o->number, text, len);
+	r->spec->line(r->spec->data, o->number, text, len);
 	str_clear(&o->line);
 	o->cut = false;
 }
@@ -98,9 +97,9 @@ static void read_output(struct run *r, struct output *o)
 		return;
 	if (n <= 0)
 		finish_output(r, o);
-	else if (o->whole)
+	if (n > 0 && o->whole)
 		str_add_bytes(r->spec->output, r->buffer, (size_t)n);
-	else
+	if (n > 0 && r->spec->line)
 		take_lines(r, o, r->buffer, (size_t)n);
 }
 

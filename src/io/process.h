@@ -17,7 +17,7 @@ struct process_spec {
 	 * PROCESS_LINE_MAX. stream: 1 stdout, 2 stderr. NULL: not wanted. */
 	void (*line)(void *data, int stream, const char *line, size_t len);
 	void *data;
-	struct str *output; /* stdout goes here whole (bounded by its max) instead of to `line`; NULL: not wanted */
+	struct str *output; /* stdout goes here whole, too (bounded by its max); NULL: not wanted */
 	/* Requested: the whole process group gets SIGTERM, then SIGKILL after PROCESS_GRACE_MS. */
 	struct cancel *cancel;
 	unsigned timeout_ms; /* 0: none; then as if cancelled, with -ETIMEDOUT */

@@ -10,6 +10,7 @@
 #include "build/cache.h"
 #include "build/docker.h"
 #include "build/expand.h"
+#include "build/generate.h"
 #include "build/go-time.h"
 #include "build/internal.h"
 #include "build/reference.h"
@@ -387,25 +388,31 @@ static void remembers_what_a_digest_gave(void **state)
 	fixture_release(&f);
 }
 
-static void stops_waiting_for_the_lock(void **state)
+static void heard(void *data, int stream, const char *line, size_t len)
+{
+	(void)stream, (void)len;
+	str_addf(data, "%s;", line);
+}
+
+static void waits_for_the_lock_of_a_context(void **state)
 {
 	(void)state;
 	struct fixture f;
 	fixture_init(&f);
 	setenv("XDG_STATE_HOME", f.folder, 1);
-	_cleanup_close_ int held = build_cache_lock(&f.request, NULL);
+	CLEANUP(str_release) struct str said = {0};
+	_cleanup_close_ int held = build_lock_context(&f.artifact, heard, &said, NULL, NULL);
 	assert_true(held >= 0);
-	f.request.cancel = cancel_new();
-	cancel_request(f.request.cancel);
-	assert_int_equal(build_cache_lock(&f.request, NULL), -ECANCELED);
-	cancel_unref(f.request.cancel);
+	assert_int_equal(said.len, 0);
+	struct cancel *cancel = cancel_new();
+	cancel_request(cancel);
+	assert_int_equal(build_lock_context(&f.artifact, heard, &said, cancel, NULL), -ECANCELED);
+	assert_non_null(strstr(str_text(&said), "is under way: waiting for it;"));
+	f.artifact.parallel = true;
+	_cleanup_close_ int beside = build_lock_context(&f.artifact, heard, &said, cancel, NULL);
+	assert_true(beside >= 0);
+	cancel_unref(cancel);
 	fixture_release(&f);
-}
-
-static void heard(void *data, int stream, const char *line, size_t len)
-{
-	(void)stream, (void)len;
-	str_addf(data, "%s;", line);
 }
 
 static void runs_hooks_on_the_host(void **state)
@@ -458,7 +465,7 @@ int main(void)
 		cmocka_unit_test(tags_by_policy),
 		cmocka_unit_test(tags_by_git),
 		cmocka_unit_test(remembers_what_a_digest_gave),
-		cmocka_unit_test(stops_waiting_for_the_lock),
+		cmocka_unit_test(waits_for_the_lock_of_a_context),
 		cmocka_unit_test(runs_hooks_on_the_host),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
