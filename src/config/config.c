@@ -52,6 +52,16 @@ static void release_rules(struct sync_rule_list *list)
 	vec_release(list);
 }
 
+void sync_generators_release(struct sync_generator_list *generators)
+{
+	for vec_each (generator, generators) {
+		strv_release(&generator->command);
+		release_texts(&generator->inputs);
+		release_rules(&generator->sync);
+	}
+	vec_release(generators);
+}
+
 static void release_program(struct sync_program *program)
 {
 	strv_release(&program->command);
@@ -66,12 +76,7 @@ static void release_sync(struct sync_config *sync)
 	release_texts(&sync->ignored);
 	release_texts(&sync->rebuild);
 	release_rules(&sync->direct);
-	for vec_each (generator, &sync->generated) {
-		strv_release(&generator->command);
-		release_texts(&generator->inputs);
-		release_rules(&generator->sync);
-	}
-	vec_release(&sync->generated);
+	sync_generators_release(&sync->generated);
 	release_program(&sync->map);
 	release_program(&sync->tar);
 	release_hooks(&sync->before);

@@ -62,6 +62,7 @@ struct sync_generator { /* `generated` of an auto mapping; map, tar and Jib's in
 };
 
 VEC_TYPE(sync_generator_list, struct sync_generator);
+void sync_generators_release(struct sync_generator_list *generators); /* for those that come from elsewhere */
 
 struct sync_program {	     /* `map` and `tar` of an auto mapping */
 	struct strv command; /* empty: not configured */

@@ -13,14 +13,14 @@ enum {
 
 struct syncmap_entry {
 	char *src;  /* absolute, normalised; a file, or a directory that stands for every file below it */
-	char *dest; /* absolute, normalised, safe (path_is_safe_destination) */
+	char *dest; /* absolute, normalised, safe (path_is_safe_destination); or "/", for a directory's files */
 	int mode;   /* permission bits; MODE_HOST or MODE_KEEP (base/file.h) where none is given */
 	bool generated;
 };
 
 struct syncmap {
 	VEC(struct syncmap_entry)
-	entries; /* in the order of the text; the same src may appear again with another dest */
+	entries; /* generated ones first, each in the order of the text; the same src may appear again with another dest */
 	struct sync_generator_list
 		generators;	   /* of the neutral form; inputs relative to the context, as in a configuration */
 	struct strv build, ignore; /* absolute, normalised; a directory stands for what is below */
