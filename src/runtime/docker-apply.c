@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/path.h"
@@ -12,7 +13,7 @@ enum {
 	WORDS_MAX = 4 << 10,
 };
 
-/* One call of docker_apply. */
+/* One call of docker_runtime_apply. */
 struct applying {
 	struct session *session;
 	const struct carry *carry;
@@ -264,6 +265,29 @@ static int delete_items(struct applying *a, size_t *indices, struct error *err)
 	return r;
 }
 
+static bool keeps_mode(const struct carry_item *item)
+{
+	return item->kind != CARRY_DELETE && item->mode == MODE_KEEP;
+}
+
+/* A remembered answer that this item can't be decided by is asked for again. */
+static void forget_stale(struct applying *a, const struct carry_item *item)
+{
+	const struct looked *asked = map_get(&a->session->asked, item->dest);
+	if (asked && asked->mode_stale && keeps_mode(item))
+		free(map_remove(&a->session->asked, item->dest));
+}
+
+/* What was carried may have a mode of its own now; what kept the mode of a file has it still. */
+static void mark_stale(struct applying *a)
+{
+	for (size_t i = 0; i < a->carry->len; i++) {
+		struct looked *asked = map_get(&a->session->asked, a->carry->items[i].dest);
+		if (asked)
+			asked->mode_stale = !keeps_mode(&a->carry->items[i]) || !S_ISREG(asked->mode);
+	}
+}
+
 /* Where the root can't be looked at: is it worth an exec? Not for files of a container that runs as root and has no tmpfs but the usual
  * ones: there the answer is nearly always root. */
 static bool worth_asking(const struct applying *a)
@@ -274,7 +298,7 @@ static bool worth_asking(const struct applying *a)
 	for vec_each (mount, &a->session->mounts)
 		worth = worth || (mount->temporary && !mount->usual);
 	for (size_t i = 0; i < a->carry->len; i++)
-		worth = worth || a->carry->items[i].kind == CARRY_DIRECTORY;
+		worth = worth || a->carry->items[i].kind == CARRY_DIRECTORY || keeps_mode(&a->carry->items[i]);
 	return worth && a->session->running;
 }
 
@@ -285,18 +309,20 @@ static void look_around(struct applying *a)
 	CLEANUP(strv_release) struct strv unknown = {0};
 	for (size_t i = 0; i < a->carry->len; i++) {
 		a->known[i] = look_at(root, a->carry->items[i].dest, &a->looks[i]);
-		if (root < 0 && a->carry->items[i].kind != CARRY_DELETE)
-			strv_push(&unknown, a->carry->items[i].dest);
-	}
-	if (!unknown.len || !worth_asking(a))
-		return;
-	docker_ask(a->session, &unknown, a->cancel);
-	for (size_t i = 0; i < a->carry->len; i++) {
-		const struct looked *asked = map_get(&a->session->asked, a->carry->items[i].dest);
-		if (!asked || a->carry->items[i].kind == CARRY_DELETE)
+		if (root >= 0 || a->carry->items[i].kind == CARRY_DELETE)
 			continue;
-		a->looks[i] = *asked;
-		a->known[i] = true;
+		forget_stale(a, &a->carry->items[i]);
+		strv_push(&unknown, a->carry->items[i].dest);
+	}
+	if (unknown.len && worth_asking(a))
+		docker_ask(a->session, &unknown, a->cancel);
+	for (size_t i = 0; unknown.len && i < a->carry->len; i++) {
+		const struct carry_item *item = &a->carry->items[i];
+		const struct looked *asked = map_get(&a->session->asked, item->dest);
+		if (asked && item->kind != CARRY_DELETE)
+			a->looks[i] = *asked;
+		a->known[i] = a->known[i] || (asked && item->kind != CARRY_DELETE) ||
+			      (keeps_mode(item) && docker_peek(a->session, item->dest, &a->looks[i], a->cancel));
 	}
 }
 
@@ -341,8 +367,9 @@ static int find_routes(struct applying *a, struct error *err)
 		a->routes[i] = docker_route(a->session, item->dest, looked);
 		if (looked)
 			a->places[i] = (struct tar_place){.after_ns = looked->mtime_ns,
-							  .leave = item->kind == CARRY_DIRECTORY && looked->link &&
-								   looked->directory};
+							  .replaced = looked->mode,
+							  .leave = item->kind == CARRY_DIRECTORY && looked->directory &&
+								   (looked->link || keeps_mode(item))};
 		if (a->routes[i].way != WAY_REFUSED)
 			r = find_owner(a, i, err);
 	}
@@ -379,8 +406,8 @@ static int first_failure(const struct carry_report *report, struct error *err)
 	return 0;
 }
 
-int docker_apply(struct session *session, const struct carry *carry, struct carry_report *report, struct cancel *cancel,
-		 struct error *err)
+int docker_runtime_apply(struct session *session, const struct carry *carry, struct carry_report *report,
+			 struct cancel *cancel, struct error *err)
 {
 	uint64_t start = monotonic_ns();
 	size_t len = carry->len + 1;
@@ -398,6 +425,7 @@ int docker_apply(struct session *session, const struct carry *carry, struct carr
 			r = error_set(err, EINVAL, "not a destination: %s", carry->items[i].dest);
 	if (r >= 0)
 		r = apply_all(&a, indices, done, err);
+	mark_stale(&a);
 	free(a.routes);
 	free(a.looks);
 	free(a.known);

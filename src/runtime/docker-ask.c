@@ -1,6 +1,10 @@
 /* Looking at destinations by a program in the container, where its root can't be looked at from here (docker-look.h). */
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "runtime/docker-session.h"
 
@@ -9,14 +13,15 @@ enum {
 	ASK_BATCH_BYTES = 64 << 10, /* and their length together, as octal digits */
 	ASK_KEPT = 20000,	    /* answers that a session remembers */
 	ASK_ANSWER_MAX = 64 << 10,
+	PEEK_MAX = 16 << 10, /* of a tar's beginning: a header, and a pax header before it */
 };
 
-/* One line a path: exists, is a directory, is a link; owner and time of it or of the nearest directory above; that directory's file system. */
+/* One line a path: exists, is a directory, is a link; mode, owner and time of it or of the nearest directory above; that directory's file system. */
 static const char script[] =
 	"for p; do p=$(printf '%b.' \"$p\"); p=${p%.}; e=0 d=0 l=0; "
 	"[ -d \"$p\" ] && d=1; [ -L \"$p\" ] && l=1; [ -e \"$p\" ] || [ $l = 1 ] && e=1; "
 	"a=${p%/*}; while [ ! -d \"${a:-/}\" ]; do a=${a%/*}; done; q=${a:-/}; [ $e = 1 ] && q=$p; "
-	"echo \"$e $d $l $(stat -c '%u %g %Y' \"$q\") $(stat -f -c %T \"${a:-/}\")\"; done";
+	"echo \"$e $d $l $(stat -c '%f %u %g %Y' \"$q\") $(stat -f -c %T \"${a:-/}\")\"; done";
 
 /* A path as printf's %b takes it: any bytes, also those that JSON can't hold. */
 char *docker_octal(const char *path)
@@ -33,10 +38,11 @@ static bool read_line(const char *line, struct looked *looked)
 	unsigned long long seconds;
 	char system[32];
 	*looked = (struct looked){0};
-	if (sscanf(line, "%1u %1u %1u %u %u %llu %31s", &exists, &directory, &link, &looked->uid, &looked->gid,
-		   &seconds, system) != 7)
+	if (sscanf(line, "%1u %1u %1u %x %u %u %llu %31s", &exists, &directory, &link, &looked->mode, &looked->uid,
+		   &looked->gid, &seconds, system) != 8)
 		return false;
 	looked->exists = exists;
+	looked->mode = exists ? looked->mode : 0;
 	looked->directory = directory;
 	looked->link = link;
 	looked->temporary = str_equal(system, "tmpfs");
@@ -83,4 +89,34 @@ void docker_ask(struct session *session, const struct strv *dests, struct cancel
 		if (paths.len)
 			ask(session, &argv, &paths, cancel);
 	}
+}
+
+static int take_beginning(void *data, const void *bytes, size_t len)
+{
+	struct str *tar = data;
+	size_t room = PEEK_MAX - tar->len;
+	str_add_bytes(tar, bytes, len < room ? len : room);
+	return len < room ? 0 : -EFBIG;
+}
+
+bool docker_peek(struct session *session, const char *dest, struct looked *looked, struct cancel *cancel)
+{
+	CLEANUP(str_release) struct str tar = {0};
+	int r = docker_archive_get(session->docker, session->id, dest, take_beginning, &tar, cancel, NULL);
+	struct archive *archive = r == 0 || r == -EFBIG ? archive_read_new() : NULL;
+	struct archive_entry *entry = NULL;
+	bool seen = archive && archive_read_support_format_tar(archive) == ARCHIVE_OK &&
+		    archive_read_open_memory(archive, str_text(&tar), tar.len) == ARCHIVE_OK &&
+		    archive_read_next_header(archive, &entry) == ARCHIVE_OK;
+	if (seen)
+		*looked = (struct looked){
+			.exists = true,
+			.directory = archive_entry_filetype(entry) == S_IFDIR,
+			.link = archive_entry_filetype(entry) == S_IFLNK,
+			.mode = archive_entry_mode(entry),
+			.uid = (uint32_t)archive_entry_uid(entry),
+			.gid = (uint32_t)archive_entry_gid(entry),
+		};
+	archive_read_free(archive);
+	return seen;
 }

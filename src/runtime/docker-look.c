@@ -116,6 +116,7 @@ bool look_at(int root, const char *path, struct looked *looked)
 	looked->exists = true;
 	looked->link = S_ISLNK(stat.st_mode);
 	looked->directory = S_ISDIR(stat.st_mode);
+	looked->mode = stat.st_mode;
 	looked->uid = stat.st_uid;
 	looked->gid = stat.st_gid;
 	looked->mtime_ns = (uint64_t)stat.st_mtim.tv_sec * 1000000000u + (uint64_t)stat.st_mtim.tv_nsec;

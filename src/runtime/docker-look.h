@@ -17,6 +17,8 @@ struct looked {
 	bool directory; /* also through a link */
 	bool link;
 	bool temporary;	   /* it, or the directory where it would be, is in a tmpfs */
+	uint32_t mode;	   /* st_mode of what is there; 0 where nothing is */
+	bool mode_stale;   /* of a remembered answer: the mode may be another by now */
 	uint32_t uid, gid; /* of what is there; of the nearest directory above where nothing is */
 	uint64_t mtime_ns; /* 0 where nothing is there */
 };

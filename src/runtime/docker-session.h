@@ -36,11 +36,15 @@ struct session {
  * ACCOUNTS_MAX, counts as none. 0, or what broke the line. */
 int docker_accounts(struct session *session, struct cancel *cancel, struct error *err);
 
-int docker_apply(struct session *session, const struct carry *carry, struct carry_report *report, struct cancel *cancel,
-		 struct error *err);
+int docker_runtime_apply(struct session *session, const struct carry *carry, struct carry_report *report,
+			 struct cancel *cancel, struct error *err);
 
 /* Fills session->asked for destinations that it lacks, by one exec (70 ms) for all; what the container can't tell stays unknown. */
 void docker_ask(struct session *session, const struct strv *dests, struct cancel *cancel);
+
+/* The same for one destination from its entry in the archive API: any container, also one that does not run or has no programs. False: can't say, or
+ * nothing is there. */
+bool docker_peek(struct session *session, const char *dest, struct looked *looked, struct cancel *cancel);
 
 /* A path for printf's %b: any bytes in plain ASCII. The caller frees. */
 char *docker_octal(const char *path) RETURNS_OWNED;

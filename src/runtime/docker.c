@@ -61,8 +61,8 @@ static int add_instance(struct docker *docker, const json_t *listed, struct inst
 	return 0;
 }
 
-static int docker_list(struct runtime *rt, const char *run_id, struct instances *out, struct cancel *cancel,
-		       struct error *err)
+static int docker_runtime_list(struct runtime *rt, const char *run_id, struct instances *out, struct cancel *cancel,
+			       struct error *err)
 {
 	_cleanup_free_ char *label = xasprintf("skiff.run=%s", run_id);
 	json_t *filters = json_pack("{s:[s]}", "label", label), *list = NULL, *listed;
@@ -138,7 +138,7 @@ static int inspect(struct session *session, struct cancel *cancel, struct error 
 	return 0;
 }
 
-static void docker_session_close(struct session *session)
+static void docker_runtime_close(struct session *session)
 {
 	forget(session);
 	vec_release(&session->mounts);
@@ -146,7 +146,7 @@ static void docker_session_close(struct session *session)
 	free(session);
 }
 
-static int docker_session_open(struct runtime *rt, const struct instance *instance, struct session **session,
+static int docker_runtime_open(struct runtime *rt, const struct instance *instance, struct session **session,
 			       struct cancel *cancel, struct error *err)
 {
 	struct session *s = xcalloc(1, sizeof(*s));
@@ -155,21 +155,21 @@ static int docker_session_open(struct runtime *rt, const struct instance *instan
 	s->id = xstrdup(instance->id);
 	int r = inspect(s, cancel, err);
 	if (r < 0) {
-		docker_session_close(s);
+		docker_runtime_close(s);
 		return r;
 	}
 	*session = s;
 	return 0;
 }
 
-static int docker_run(struct session *session, const char *const *argv, struct str *output, struct cancel *cancel,
-		      struct error *err)
+static int docker_runtime_run(struct session *session, const char *const *argv, struct str *output,
+			      struct cancel *cancel, struct error *err)
 {
 	struct docker_exec exec = {.argv = argv, .output = output, .errors = output};
 	return docker_exec_run(session->docker, session->id, &exec, cancel, err);
 }
 
-static int docker_restart(struct session *session, int signal, struct cancel *cancel, struct error *err)
+static int docker_runtime_restart(struct session *session, int signal, struct cancel *cancel, struct error *err)
 {
 	_cleanup_free_ char *id = docker_escape(session->id);
 	_cleanup_free_ char *path = signal > 0 ? xasprintf("/containers/%s/kill?signal=%d", id, signal)
@@ -199,8 +199,8 @@ static void followed(void *data, const json_t *event)
 		follower->changed(follower->data);
 }
 
-static int docker_follow(struct runtime *rt, const char *run_id, void (*changed)(void *data), void *data,
-			 struct cancel *cancel, struct error *err)
+static int docker_runtime_follow(struct runtime *rt, const char *run_id, void (*changed)(void *data), void *data,
+				 struct cancel *cancel, struct error *err)
 {
 	_cleanup_free_ char *label = xasprintf("skiff.run=%s", run_id);
 	struct pollfd stop = {.fd = cancel_fd(cancel), .events = POLLIN};
@@ -215,9 +215,9 @@ static int docker_follow(struct runtime *rt, const char *run_id, void (*changed)
 	return 0;
 }
 
-static int docker_follow_logs(struct runtime *rt, const struct instance *instance,
-			      void (*line)(void *data, int stream, const char *line, size_t len), void *data,
-			      struct cancel *cancel, struct error *err)
+static int docker_runtime_logs(struct runtime *rt, const struct instance *instance,
+			       void (*line)(void *data, int stream, const char *line, size_t len), void *data,
+			       struct cancel *cancel, struct error *err)
 {
 	return docker_logs(self(rt)->docker, instance->id, instance->logs_since_ns, true, line, data, cancel, err);
 }
@@ -228,18 +228,7 @@ static void docker_runtime_free(struct runtime *rt)
 	free(rt);
 }
 
-static const struct runtime_ops docker_ops = {
-	.name = "docker",
-	.list = docker_list,
-	.open = docker_session_open,
-	.apply = docker_apply,
-	.run = docker_run,
-	.restart = docker_restart,
-	.close = docker_session_close,
-	.follow = docker_follow,
-	.logs = docker_follow_logs,
-	.free = docker_runtime_free,
-};
+static const struct runtime_ops ops = RUNTIME_OPS(docker);
 
 int runtime_docker_open(struct runtime **runtime, struct cancel *cancel, struct error *err)
 {
@@ -248,7 +237,7 @@ int runtime_docker_open(struct runtime **runtime, struct cancel *cancel, struct 
 	if (r < 0)
 		return r;
 	struct docker_runtime *rt = xcalloc(1, sizeof(*rt));
-	rt->base.ops = &docker_ops;
+	rt->base.ops = &ops;
 	rt->docker = docker;
 	*runtime = &rt->base;
 	return 0;

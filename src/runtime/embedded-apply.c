@@ -128,11 +128,11 @@ static int give(int parent, const char *beside, const char *name, const struct o
 }
 
 /* After give: a change of owner takes bits of the mode away. */
-static int dress(int fd, int parent, const char *name, unsigned mode)
+static int dress(int fd, int parent, const char *name, const struct carry_item *item, const struct source *source)
 {
 	struct stat old;
 	bool replaces = fstatat(parent, name, &old, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(old.st_mode);
-	if (fchmod(fd, mode & 07777) < 0)
+	if (fchmod(fd, source_mode(item, source, replaces ? old.st_mode : 0)) < 0)
 		return -errno;
 	return set_time(fd, replaces ? &old : NULL);
 }
@@ -152,7 +152,7 @@ static int stage_file(int root, const struct carry_item *item, const struct owne
 	if (r == 0)
 		r = give(parent, beside, name, ownership);
 	if (r == 0)
-		r = dress(fd, parent, name, source->mode);
+		r = dress(fd, parent, name, item, source);
 	if (r < 0) {
 		unlinkat(parent, beside, 0);
 		return r;
@@ -190,12 +190,12 @@ static int make_directory(int root, const struct carry_item *item, const struct 
 		return parent;
 	_cleanup_close_ int there = rootfs_open(root, item->dest, O_RDONLY | O_DIRECTORY, 0);
 	if (there >= 0)
-		return fchmod(there, source->mode & 07777) < 0 ? -errno : 0;
+		return item->mode == MODE_KEEP || fchmod(there, source_mode(item, source, 0)) == 0 ? 0 : -errno;
 	_cleanup_free_ char *beside = temporary_name();
 	if (mkdirat(parent, beside, 0700) < 0)
 		return -errno;
 	int r = give(parent, beside, name, ownership);
-	if (r == 0 && fchmodat(parent, beside, source->mode & 07777, 0) < 0)
+	if (r == 0 && fchmodat(parent, beside, source_mode(item, source, 0), 0) < 0)
 		r = -errno;
 	if (r == 0 && renameat2(parent, beside, parent, name, RENAME_NOREPLACE) == 0)
 		return 0;
@@ -226,7 +226,7 @@ static int write_in_place(int root, const struct carry_item *item, struct carry_
 	if (r == 0) {
 		report->atomic = false;
 		result->hash = source.hash;
-		(void)!fchmod(fd, source.mode & 07777);
+		(void)!fchmod(fd, source_mode(item, &source, st.st_mode));
 		(void)!set_time(fd, &st);
 	}
 	source_release(&source);

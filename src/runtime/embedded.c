@@ -10,7 +10,8 @@ struct session {
 	struct embedded_roots roots;
 };
 
-static int list(struct runtime *rt, const char *run_id, struct instances *out, struct cancel *cancel, struct error *err)
+static int embedded_runtime_list(struct runtime *rt, const char *run_id, struct instances *out, struct cancel *cancel,
+				 struct error *err)
 {
 	(void)rt, (void)cancel;
 	struct embedded_instances all = {0};
@@ -29,7 +30,7 @@ static int list(struct runtime *rt, const char *run_id, struct instances *out, s
 	return 0;
 }
 
-static void close_session(struct session *session)
+static void embedded_runtime_close(struct session *session)
 {
 	if (!session)
 		return;
@@ -39,8 +40,8 @@ static void close_session(struct session *session)
 	free(session);
 }
 
-static int open_session(struct runtime *rt, const struct instance *instance, struct session **session,
-			struct cancel *cancel, struct error *err)
+static int embedded_runtime_open(struct runtime *rt, const struct instance *instance, struct session **session,
+				 struct cancel *cancel, struct error *err)
 {
 	(void)rt, (void)cancel;
 	struct session *s = xcalloc(1, sizeof(*s));
@@ -53,15 +54,15 @@ static int open_session(struct runtime *rt, const struct instance *instance, str
 	if (r >= 0)
 		r = s->roots.disk = embedded_open_root(&s->instance, true, err);
 	if (r < 0) {
-		close_session(s);
+		embedded_runtime_close(s);
 		return r;
 	}
 	*session = s;
 	return 0;
 }
 
-static int apply(struct session *session, const struct carry *carry, struct carry_report *report, struct cancel *cancel,
-		 struct error *err)
+static int embedded_runtime_apply(struct session *session, const struct carry *carry, struct carry_report *report,
+				  struct cancel *cancel, struct error *err)
 {
 	*report = (struct carry_report){0};
 	struct embedded_instance now;
@@ -72,27 +73,27 @@ static int apply(struct session *session, const struct carry *carry, struct carr
 	return embedded_apply(&session->roots, &session->instance, carry, report, cancel, err);
 }
 
-static int run(struct session *session, const char *const *argv, struct str *output, struct cancel *cancel,
-	       struct error *err)
+static int embedded_runtime_run(struct session *session, const char *const *argv, struct str *output,
+				struct cancel *cancel, struct error *err)
 {
 	return embedded_exec(&session->instance, argv, output, cancel, err);
 }
 
-static int restart(struct session *session, int signal, struct cancel *cancel, struct error *err)
+static int embedded_runtime_restart(struct session *session, int signal, struct cancel *cancel, struct error *err)
 {
 	return embedded_signal(&session->instance, signal, cancel, err);
 }
 
-static int follow(struct runtime *rt, const char *run_id, void (*changed)(void *data), void *data,
-		  struct cancel *cancel, struct error *err)
+static int embedded_runtime_follow(struct runtime *rt, const char *run_id, void (*changed)(void *data), void *data,
+				   struct cancel *cancel, struct error *err)
 {
 	(void)rt;
 	return embedded_follow(run_id, changed, data, cancel, err);
 }
 
-static int logs(struct runtime *rt, const struct instance *instance,
-		void (*line)(void *data, int stream, const char *line, size_t len), void *data, struct cancel *cancel,
-		struct error *err)
+static int embedded_runtime_logs(struct runtime *rt, const struct instance *instance,
+				 void (*line)(void *data, int stream, const char *line, size_t len), void *data,
+				 struct cancel *cancel, struct error *err)
 {
 	(void)rt;
 	struct embedded_instance in;
@@ -104,28 +105,17 @@ static int logs(struct runtime *rt, const struct instance *instance,
 	return r;
 }
 
-static void free_runtime(struct runtime *rt)
+static void embedded_runtime_free(struct runtime *rt)
 {
 	free(rt);
 }
 
-static const struct runtime_ops embedded_ops = {
-	.name = "embedded",
-	.list = list,
-	.open = open_session,
-	.apply = apply,
-	.run = run,
-	.restart = restart,
-	.close = close_session,
-	.follow = follow,
-	.logs = logs,
-	.free = free_runtime,
-};
+static const struct runtime_ops ops = RUNTIME_OPS(embedded);
 
 int runtime_embedded_open(struct runtime **runtime, struct cancel *cancel, struct error *err)
 {
 	(void)cancel, (void)err;
 	*runtime = xcalloc(1, sizeof(**runtime));
-	(*runtime)->ops = &embedded_ops;
+	(*runtime)->ops = &ops;
 	return 0;
 }

@@ -88,6 +88,14 @@ struct runtime_ops {
 	void (*free)(struct runtime *rt);
 };
 
+/* The table of the runtime NAME, whose functions are called NAME_runtime_list and so on. */
+#define RUNTIME_OPS(of)                                                                                         \
+	{                                                                                                       \
+		.name = #of, .list = of##_runtime_list, .open = of##_runtime_open, .apply = of##_runtime_apply, \
+		.run = of##_runtime_run, .restart = of##_runtime_restart, .close = of##_runtime_close,          \
+		.follow = of##_runtime_follow, .logs = of##_runtime_logs, .free = of##_runtime_free             \
+	}
+
 struct runtime { /* first member of each runtime's own struct */
 	const struct runtime_ops *ops;
 };

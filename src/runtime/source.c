@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 static uint64_t in_ns(struct timespec t)
 {
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
@@ -33,7 +35,6 @@ static int open_link(const char *path, struct source *source, struct error *err)
 	if (n < 0 || n == sizeof(target))
 		return error_errno(err, n < 0 ? errno : ENAMETOOLONG, "can't read the link %s", path);
 	source->kind = CARRY_SYMLINK;
-	source->mode = 0777;
 	source->target = xstrndup(target, (size_t)n);
 	source->hash = hash_bytes(target, (size_t)n);
 	return 0;
@@ -91,7 +92,7 @@ static int open_file(const struct carry_item *item, struct source *source, struc
 	if (!S_ISREG(seen.st_mode))
 		return error_set(err, ENOENT, "%s is not a file any more", item->src);
 	source->kind = CARRY_FILE;
-	source->mode = item->mode >= 0 ? (unsigned)item->mode : seen.st_mode & 07777;
+	source->mode = seen.st_mode;
 	if (seen.st_size <= SOURCE_SMALL_MAX) {
 		int r = read_small(item->src, source, &seen, err);
 		if (r <= 0)
@@ -111,10 +112,10 @@ int source_open(const struct carry_item *item, struct source *source, struct err
 	*source = (struct source){.fd = -1};
 	if (lstat(item->src, &seen) < 0)
 		return error_errno(err, errno == ENOTDIR ? ENOENT : errno, "can't read %s", item->src);
+	source->mode = seen.st_mode;
 	int r;
 	if (S_ISDIR(seen.st_mode)) {
 		source->kind = CARRY_DIRECTORY;
-		source->mode = item->mode >= 0 ? (unsigned)item->mode : seen.st_mode & 07777;
 		return 0;
 	}
 	if (S_ISLNK(seen.st_mode))
@@ -126,6 +127,19 @@ int source_open(const struct carry_item *item, struct source *source, struct err
 	if (r < 0)
 		source_release(source);
 	return r;
+}
+
+unsigned source_mode(const struct carry_item *item, const struct source *source, unsigned replaced)
+{
+	if (source->kind == CARRY_SYMLINK)
+		return 0777;
+	if (item->mode >= 0)
+		return (unsigned)item->mode & 07777;
+	if (item->mode == MODE_HOST)
+		return source->mode & 07777;
+	if (source->kind == CARRY_DIRECTORY)
+		return S_ISDIR(replaced) ? replaced & 07777 : 0755;
+	return S_ISREG(replaced) ? replaced & 0777 : 0644;
 }
 
 ssize_t source_read(struct source *source, void *buffer, size_t cap, struct error *err)

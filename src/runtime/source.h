@@ -17,7 +17,7 @@ enum {
 
 struct source {
 	enum carry_kind kind; /* what the host's path is now, whatever the item said; never CARRY_DELETE */
-	unsigned mode;	      /* permission bits to give: the item's, or the host's */
+	unsigned mode;	      /* st_mode of the host's path */
 	uint64_t size;	      /* of a file */
 	int fd;		      /* of a large file; -1 otherwise */
 	char *bytes;	      /* of a small file: all of it */
@@ -27,6 +27,10 @@ struct source {
 	uint64_t mtime_ns, ctime_ns;
 	struct hasher *hasher;
 };
+
+/* The permission bits that the item's destination gets; replaced: the st_mode of what is there, 0 for nothing. Set-id and sticky bits of what is
+ * replaced were given to other content: MODE_KEEP leaves them to a directory alone. */
+unsigned source_mode(const struct carry_item *item, const struct source *source, unsigned replaced);
 
 /* Opens what item->src is. -ENOENT: gone, or nothing that can be carried (a socket, a device, a FIFO): to be skipped. */
 int source_open(const struct carry_item *item, struct source *source, struct error *err);

@@ -96,7 +96,8 @@ static int write_header(struct carry_tar *tar, size_t index, const struct source
 		return -EINVAL;
 	archive_entry_clear(tar->entry);
 	archive_entry_copy_pathname(tar->entry, name);
-	archive_entry_set_mode(tar->entry, types[source->kind] | (source->mode & 07777));
+	archive_entry_set_mode(tar->entry,
+			       types[source->kind] | source_mode(&tar->carry->items[index], source, place->replaced));
 	archive_entry_set_uid(tar->entry, place->uid);
 	archive_entry_set_gid(tar->entry, place->gid);
 	archive_entry_set_mtime(tar->entry, (time_t)(mtime / 1000000000u), (long)(mtime % 1000000000u));

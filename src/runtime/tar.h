@@ -12,6 +12,7 @@
 struct tar_place { /* what is known of a destination */
 	int64_t uid, gid;
 	uint64_t after_ns; /* the modification time must be later than this; 0: now */
+	unsigned replaced; /* st_mode of what is there, 0: nothing */
 	bool leave;	   /* nothing to do: a directory that is there through a link */
 };
 

@@ -285,10 +285,15 @@ static void an_exit_is_told(void **state)
 	cancel_unref(once);
 }
 
-static void add_item(struct carry *carry, enum carry_kind kind, const char *src, const char *dest)
+static void add_moded(struct carry *carry, enum carry_kind kind, const char *src, const char *dest, int mode)
 {
 	vec_push(carry,
-		 (struct carry_item){.kind = kind, .dest = xstrdup(dest), .src = xstrdup_or_null(src), .mode = -1});
+		 (struct carry_item){.kind = kind, .dest = xstrdup(dest), .src = xstrdup_or_null(src), .mode = mode});
+}
+
+static void add_item(struct carry *carry, enum carry_kind kind, const char *src, const char *dest)
+{
+	add_moded(carry, kind, src, dest, MODE_HOST);
 }
 
 static struct carry_report apply(struct fixture *f, struct session *s, struct carry *carry, int expected)
@@ -342,6 +347,40 @@ static void files_links_and_directories_are_carried(void **state)
 	free(report.results);
 	expect_inside(f, s, "cd /srv; /bin/busybox cat deep page/in; /bin/busybox ls -a",
 		      "newnew.\n..\ndeep\nlink\npage\n");
+	f->runtime->ops->close(s);
+}
+
+/* MODE_KEEP: what is replaced keeps its bits, but for those that would give new content a user's rights; else 0644, a directory 0755, whatever the
+ * umask. */
+static void kept_modes(void **state)
+{
+	struct fixture *f = *state;
+	make_image(f, "PATH=/bin; " SERVE);
+	deploy(f);
+	struct session *s = open_session(f);
+	_cleanup_free_ char *page = write_file(f->directory, "src/page", "new");
+	_cleanup_free_ char *folder = path_join(f->directory, "src");
+	assert_int_equal(chmod(page, 04777), 0);
+	expect_inside(
+		f, s,
+		"cd /srv; PATH=/bin; touch tool private set; chmod 755 tool; chmod 600 private; chmod 4755 set; ln -s "
+		"tool link; mkdir -m 2770 shared",
+		"");
+	struct carry carry = {0};
+	static const char *const dests[] = {"/srv/tool", "/srv/private", "/srv/set", "/srv/link", "/srv/deep/new"};
+	mode_t before = umask(0077);
+	for (size_t i = 0; i < ARRAY_LEN(dests); i++)
+		add_moded(&carry, CARRY_FILE, page, dests[i], MODE_KEEP);
+	add_moded(&carry, CARRY_DIRECTORY, folder, "/srv/shared", MODE_KEEP);
+	add_moded(&carry, CARRY_DIRECTORY, folder, "/srv/fresh", MODE_KEEP);
+	struct carry_report report = apply(f, s, &carry, 0);
+	umask(before);
+	free(report.results);
+	expect_inside(
+		f, s,
+		"cd /srv; /bin/busybox stat -c '%a %n' tool private set link deep/new shared fresh; /bin/busybox cat "
+		"tool deep/new",
+		"755 tool\n600 private\n755 set\n644 link\n644 deep/new\n2770 shared\n755 fresh\nnewnew");
 	f->runtime->ops->close(s);
 }
 
@@ -562,6 +601,7 @@ int main(void)
 		EMBEDDED_TEST(signals_and_restarts_keep_the_files),
 		EMBEDDED_TEST(an_exit_is_told),
 		EMBEDDED_TEST(files_links_and_directories_are_carried),
+		EMBEDDED_TEST(kept_modes),
 		EMBEDDED_TEST(links_lead_nowhere_outside),
 		EMBEDDED_TEST(a_new_one_takes_the_place_of_the_old),
 		EMBEDDED_TEST(the_old_one_serves_again_where_the_new_does_not_start),
