@@ -3,8 +3,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/path.h"
 #include "sync/editors.h"
+#include "sync/jib.h"
 #include "sync/source-internal.h"
 
 /* The path that is asked about, and what the steps found out so far. */
@@ -17,6 +19,7 @@ struct subject {
 	struct classification *out; /* NULL: only the class is wanted */
 	struct strv dests;
 	int mode;
+	unsigned told;	   /* enum told */
 	bool written_rule; /* a rule that the person wrote matches, though it can't be carried out */
 	char *obstacle;	   /* why it can't be synced though a rule matches */
 	char *obstacle_where;
@@ -131,10 +134,21 @@ static bool is_input(const struct sync_source *s, const char *path, const char *
 		if (s->listed)
 			return source_listed(s, path);
 		return inside && !source_is_git_folder(rel);
+	case INPUTS_TOLD:
+		if (s->knowledge.has_files) {
+			unsigned told = source_told(s, path);
+			return told & (TOLD_INPUT | TOLD_BUILD) && !(told & TOLD_EXCLUDED);
+		}
+		return inside && !source_is_git_folder(rel);
 	case INPUTS_CONTEXT:
 		return inside && !source_is_git_folder(rel);
 	}
 	return false;
+}
+
+bool source_is_input(const struct sync_source *s, const char *path, const char *rel)
+{
+	return is_input(s, path, rel, NULL);
 }
 
 bool sync_source_is_input(const struct sync_source *s, const char *path)
@@ -193,10 +207,22 @@ static bool ignored(const struct sync_source *s, struct subject *p, enum path_cl
 		say(p, NULL, "%s is a temporary file of an editor", p->shown);
 		return true;
 	}
+	if (p->told & TOLD_IGNORED) {
+		say(p, at(p, s->map_program.place), "%s is ignored, says the sync map", p->shown);
+		return true;
+	}
 	if (!source_is_git_folder(p->rel) || source_names_git_folder(&s->rules) || is_input(s, p->path, p->rel, NULL))
 		return false;
 	say(p, NULL, "%s belongs to git", p->shown);
 	return true;
+}
+
+/* By Jib's list, or before it is known by the names of its files; by the map's list. */
+static bool told_definition(const struct sync_source *s, const struct subject *p)
+{
+	if (s->input_kind == INPUTS_TOLD && !s->knowledge.has_files)
+		return path_below(p->path, s->artifact->context) && jib_is_definition(p->rel);
+	return (p->told & TOLD_BUILD && !(p->told & TOLD_EXCLUDED)) || p->told & TOLD_DEFINITION;
 }
 
 /* 2. What says how to build: it beats every rule. */
@@ -205,7 +231,7 @@ static bool build_definition(const struct sync_source *s, struct subject *p, enu
 	const struct source_glob *g = NULL;
 	*class_ = PATH_BUILD_DEFINITION;
 	bool by_rule = source_globs_match(&s->rebuild, p->rel, &g);
-	if (p->directory || (!by_rule && !source_is_definition(s, p->path)))
+	if (p->directory || (!by_rule && !source_is_definition(s, p->path) && !told_definition(s, p)))
 		return false;
 	say(p, by_rule ? at(p, g->place) : NULL, "%s is a build definition", p->shown);
 	return true;
@@ -224,27 +250,107 @@ static char *output_destination(const struct source_rule *rule, const char *rel,
 	return glob_match(rule->src.glob, rel) ? rule_destination(rule->written, rel, directory) : NULL;
 }
 
-/* An artifact that others require is rebuilt with them: its sync rules don't count. */
-static bool rules_count(const struct sync_source *s)
+/* The map's entries of one kind that bring the path somewhere: of itself, then of the directories it is in. */
+static bool by_map(const struct sync_source *s, struct subject *p, bool generated)
 {
-	return !s->artifact->required_by_others;
+	if (p->directory || !(p->told & TOLD_ENTRY))
+		return false;
+	size_t before = p->dests.len;
+	_cleanup_free_ char *src = xstrdup(p->path);
+	for (char *slash; (slash = strrchr(src, '/')) && slash != src; *slash = '\0') {
+		size_t position = 0;
+		for (const struct syncmap_entry *entry; (entry = source_entry(s, src, &position));) {
+			if (entry->generated != generated)
+				continue;
+			_cleanup_free_ char *dest = path_join(entry->dest, path_below(p->path, src));
+			_cleanup_free_ char *path = path_normalize(dest);
+			if (!path_is_safe_destination(path) || strv_contains(&p->dests, path))
+				continue;
+			if (p->dests.len == before)
+				p->mode = entry->mode;
+			strv_push_owned(&p->dests, steal(&path));
+		}
+	}
+	return p->dests.len > before;
+}
+
+bool source_generator_makes(const struct sync_source *s, const struct source_generator *g, const char *path,
+			    const char *rel)
+{
+	if (g->written == &s->map_program && source_told(s, path) & TOLD_ENTRY) {
+		struct subject p = {.path = path, .rel = rel, .told = TOLD_ENTRY, .mode = MODE_HOST};
+		bool made = by_map(s, &p, true);
+		strv_release(&p.dests);
+		if (made)
+			return true;
+	}
+	for vec_each (rule, &g->outputs) {
+		_cleanup_free_ char *dest = output_destination(rule, rel, false);
+		if (dest)
+			return true;
+	}
+	return false;
+}
+
+/* Who reads the file: the first that has to be run for it, else one that watches by itself. */
+static const struct source_generator *reader(const struct sync_source *s, const struct subject *p,
+					     const struct source_glob **which)
+{
+	const struct source_generator *watching = NULL;
+	const struct source_glob *glob = NULL, *of_watching = NULL;
+	for vec_each (g, &s->generators) {
+		if (p->directory || !source_generator_reads(s, g, p->path, p->rel, &glob) ||
+		    source_generator_makes(s, g, p->path, p->rel))
+			continue;
+		*which = source_is_jib(s, g->written) ? NULL : glob;
+		if (!g->written->watch)
+			return g;
+		if (!watching)
+			watching = g, of_watching = *which;
+	}
+	*which = of_watching;
+	return watching;
+}
+
+static void tell_reader(const struct sync_source *s, struct subject *p)
+{
+	const struct source_glob *which = NULL;
+	const struct source_generator *g = p->out ? reader(s, p, &which) : NULL;
+	if (g)
+		p->out->generator = g->written;
 }
 
 /* 3. What a generator made. */
 static bool generated(const struct sync_source *s, struct subject *p, enum path_class *class_)
 {
 	*class_ = PATH_OUTPUT;
-	for (size_t i = 0; rules_count(s) && i < s->generators.len; i++)
-		for vec_each (rule, &s->generators.items[i].outputs) {
+	const struct sync_generator *maker = NULL;
+	struct place place = {0};
+	if (!source_rules_count(s))
+		return false;
+	if (by_map(s, p, true)) {
+		maker = &s->map_program;
+		place = maker->place;
+	}
+	for vec_each (g, &s->generators)
+		for vec_each (rule, &g->outputs) {
 			_cleanup_free_ char *dest = output_destination(rule, p->rel, p->directory);
 			if (!dest)
 				continue;
-			bool first = p->dests.len == 0;
 			add_destination(s, p, dest, rule->written);
-			if (first && p->dests.len > 0)
-				say(p, at(p, rule->written->place), "%s is generated", p->shown);
+			if (!maker && p->dests.len > 0) {
+				maker = g->written;
+				place = rule->written->place;
+			}
 		}
-	return p->dests.len > 0;
+	if (!maker)
+		return false;
+	if (p->out) {
+		_cleanup_free_ char *name = source_generator_name(s, maker);
+		say(p, at(p, place), "%s is made by %s", p->shown, name);
+	}
+	tell_reader(s, p);
+	return true;
 }
 
 /* 4a. Rules that the person wrote; they beat .dockerignore. */
@@ -366,19 +472,37 @@ static bool by_dockerfile(const struct sync_source *s, struct subject *p, enum c
 	return true;
 }
 
+/* 4c. By the sync map. */
+static bool told_direct(const struct sync_source *s, struct subject *p)
+{
+	if (!by_map(s, p, false))
+		return false;
+	if (p->kind == CHANGE_DELETED) {
+		p->written_rule = true;
+		obstacle(p, at(p, s->map_program.place), "%s was deleted, and auto sync carries no deletes", p->shown);
+		return false;
+	}
+	say(p, at(p, s->map_program.place), "%s lands as it is, says the sync map", p->shown);
+	return true;
+}
+
 /* 4. What is copied as it is. */
 static bool direct(const struct sync_source *s, struct subject *p, enum path_class *class_)
 {
 	const struct sync_config *sync = &s->artifact->sync;
 	*class_ = PATH_DIRECT;
-	if (!rules_count(s))
+	if (!source_rules_count(s))
 		return false;
 	if (by_rules(s, p))
 		return true;
+	if (!p->obstacle && told_direct(s, p))
+		return true;
 	if (p->obstacle || s->input_kind != INPUTS_DOCKERFILE)
 		return false;
-	if (sync->mode == SYNC_AUTO)
-		return by_dockerfile(s, p, COPY_FOR_AUTO, sync->place);
+	if (sync->mode == SYNC_AUTO && by_dockerfile(s, p, COPY_FOR_AUTO, sync->place)) {
+		tell_reader(s, p);
+		return true;
+	}
 	if (sync->mode == SYNC_INFER)
 		for vec_each (g, &s->infer)
 			if (glob_match(g->glob, p->rel))
@@ -386,21 +510,40 @@ static bool direct(const struct sync_source *s, struct subject *p, enum path_cla
 	return false;
 }
 
-/* 5. What a generator reads. */
+static bool is_compiled(const char *path)
+{
+	static const char *const endings[] = {".java", ".kt", ".groovy", ".scala"};
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+		if (str_ends_with(path, endings[i]))
+			return true;
+	return false;
+}
+
+/* 5. What a generator reads. What it made of a deleted file may still lie there: then the answer is a rebuild. */
 static bool generator_input(const struct sync_source *s, struct subject *p, enum path_class *class_)
 {
 	*class_ = PATH_GENERATOR_INPUT;
-	const struct source_glob *g = NULL;
-	for (size_t i = 0; rules_count(s) && !p->directory && i < s->generators.len; i++) {
-		const struct source_generator *generator = &s->generators.items[i];
-		if (!source_globs_match(&generator->inputs, p->rel, &g))
-			continue;
-		if (p->out)
-			p->out->generator = generator->written;
-		say(p, at(p, g->place), "%s is read by a generator", p->shown);
-		return true;
+	const struct source_glob *which = NULL;
+	const struct source_generator *g = source_rules_count(s) ? reader(s, p, &which) : NULL;
+	if (!g)
+		return false;
+	bool gone = p->kind == CHANGE_DELETED && !g->written->watch;
+	struct place place = which ? which->place : g->written->place;
+	place = place.file ? place : s->map_program.place;
+	if (gone)
+		p->written_rule = true;
+	if (!p->out)
+		return !gone;
+	_cleanup_free_ char *name = source_generator_name(s, g->written);
+	if (gone) {
+		obstacle(p, at(p, place), "%s was deleted, and what %s made of it may still be there", p->shown, name);
+		return false;
 	}
-	return false;
+	p->out->generator = g->written;
+	bool compiled = source_is_jib(s, g->written) && is_compiled(p->path);
+	say(p, at(p, place), "%s is %s by %s%s", p->shown, compiled ? "compiled" : "read", name,
+	    g->written->watch ? ", which watches by itself" : "");
+	return true;
 }
 
 /* 6. What the build never sees. */
@@ -454,12 +597,10 @@ static bool unknown(const struct sync_source *s, struct subject *p, enum path_cl
 		say(p, at(p, a->sync.place), "%s is an input, and matches no manual rule", p->shown);
 	else if (a->sync.mode == SYNC_INFER && s->input_kind == INPUTS_DOCKERFILE)
 		say(p, at(p, a->sync.place), "%s is an input, and matches no infer pattern", p->shown);
-	else if (a->sync.map.command.len || a->sync.tar.command.len)
-		say(p, at(p, a->sync.map.command.len ? a->sync.map.place : a->sync.tar.place),
-		    "%s is an input, and the program that maps it is not run yet", p->shown);
+	else if (source_asks_map(s) && !s->knowledge.has_map)
+		say(p, at(p, s->map_program.place), "%s is an input, and the sync map is not known yet", p->shown);
 	else
-		say(p, at(p, a->sync.place), "%s is an input, and %s sync for %s is not carried out yet", p->shown,
-		    sync_mode_name(a->sync.mode), builder_kind_name(a->builder));
+		say(p, at(p, a->sync.place), "%s is an input, and nothing says where it lands", p->shown);
 	return true;
 }
 
@@ -474,6 +615,7 @@ static enum path_class classify(const struct sync_source *s, const char *path, e
 	struct subject p = {.path = path,
 			    .rel = source_relative(s, path, &owned),
 			    .shown = sync_source_shown(s, path),
+			    .told = source_told(s, path),
 			    .kind = kind,
 			    .directory = directory,
 			    .out = out,

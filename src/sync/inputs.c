@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "sync/inputs-internal.h"
 #include "sync/source-internal.h"
 #include "sync/walk.h"
 
@@ -58,7 +59,10 @@ static int compare_inputs(const void *a, const void *b)
 
 void inputs_sort(struct inputs *inputs)
 {
-	if (inputs->len < 2)
+	bool sorted = true;
+	for (size_t i = 1; sorted && i < inputs->len; i++)
+		sorted = strcmp(inputs->items[i - 1].rel, inputs->items[i].rel) < 0;
+	if (sorted)
 		return;
 	qsort(inputs->items, inputs->len, sizeof(*inputs->items), compare_inputs);
 	size_t kept = 1;
@@ -66,6 +70,15 @@ void inputs_sort(struct inputs *inputs)
 		if (strcmp(inputs->items[i].rel, inputs->items[kept - 1].rel) != 0)
 			inputs->items[kept++] = inputs->items[i];
 	inputs->len = kept;
+}
+
+void inputs_finish(struct inputs *inputs)
+{
+	inputs_sort(inputs);
+	if (inputs->len == 0)
+		return;
+	inputs->items = xreallocarray(inputs->items, inputs->len, sizeof(*inputs->items));
+	inputs->cap = inputs->len;
 }
 
 const struct input *inputs_find(const struct inputs *inputs, const char *rel)
@@ -97,13 +110,21 @@ struct hash inputs_digest(const struct inputs *inputs)
 
 /* Looking at one file. */
 
-struct reader {
-	const struct sync_source *source;
-	const struct inputs *before;
-	struct inputs *inputs;
-	char *buffer; /* READ_CHUNK bytes */
-	uint64_t now_ns;
-};
+void inputs_reader_init(struct inputs_reader *r, const struct sync_source *source, const struct inputs *before,
+			struct inputs *inputs)
+{
+	*r = (struct inputs_reader){.source = source,
+				    .before = before,
+				    .inputs = inputs,
+				    .buffer = xmalloc(READ_CHUNK),
+				    .now_ns = realtime_ns()};
+}
+
+void inputs_reader_release(struct inputs_reader *r)
+{
+	free(r->buffer);
+	r->buffer = NULL;
+}
 
 static uint64_t time_ns(struct timespec t)
 {
@@ -125,7 +146,7 @@ static bool same_stat(const struct input *a, const struct input *b)
 	       a->inode == b->inode;
 }
 
-static int hash_content(struct reader *r, int fd, struct hash *hash, struct error *err)
+static int hash_content(struct inputs_reader *r, int fd, struct hash *hash, struct error *err)
 {
 	ssize_t n = pread(fd, r->buffer, READ_CHUNK, 0);
 	if (n < 0)
@@ -140,7 +161,7 @@ static int hash_content(struct reader *r, int fd, struct hash *hash, struct erro
 }
 
 /* Between two equal fstats, else again. One that never rests is taken as it is: its next event comes. */
-static int read_file(struct reader *r, int directory, const char *name, struct input *input, struct error *err)
+static int read_file(struct inputs_reader *r, int directory, const char *name, struct input *input, struct error *err)
 {
 	_cleanup_close_ int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -172,17 +193,30 @@ static int read_link(int directory, const char *name, struct input *input)
 	return 0;
 }
 
-static bool known_before(const struct reader *r, struct input *input)
+static const struct input *find_before(struct inputs_reader *r, const char *rel)
 {
-	const struct input *before = r->before ? inputs_find(r->before, input->rel) : NULL;
+	const struct inputs *before = r->before;
+	if (!before)
+		return NULL;
+	if (r->next >= before->len || strcmp(before->items[r->next].rel, rel) != 0) {
+		const struct input *found = inputs_find(before, rel);
+		if (!found)
+			return NULL;
+		r->next = (size_t)(found - before->items);
+	}
+	return &before->items[r->next++];
+}
+
+static bool known_before(struct inputs_reader *r, struct input *input)
+{
+	const struct input *before = find_before(r, input->rel);
 	if (!before || before->ctime_ns == 0 || !same_stat(before, input))
 		return false;
 	input->hash = before->hash;
 	return true;
 }
 
-/* Adds one file, link or empty directory. Sockets and the like are no inputs: the engine does not send them. */
-static int look(struct reader *r, const char *path, int directory, const char *name, struct error *err)
+int inputs_look(struct inputs_reader *r, const char *path, int directory, const char *name, struct error *err)
 {
 	struct stat st;
 	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -211,7 +245,7 @@ static int look(struct reader *r, const char *path, int directory, const char *n
 
 static int visit_input(void *data, const struct walk_entry *entry, struct error *err)
 {
-	struct reader *r = data;
+	struct inputs_reader *r = data;
 	if (S_ISDIR(entry->type)) { /* empty: part of the image where its files would be */
 		_cleanup_free_ char *inside = path_join(entry->path, "x");
 		if (!sync_source_is_input(r->source, inside))
@@ -219,12 +253,12 @@ static int visit_input(void *data, const struct walk_entry *entry, struct error 
 	} else if (!sync_source_is_input(r->source, entry->path)) {
 		return 0;
 	}
-	return look(r, entry->path, entry->directory, entry->name, err);
+	return inputs_look(r, entry->path, entry->directory, entry->name, err);
 }
 
 static bool enter_inputs(void *data, const char *path)
 {
-	const struct reader *r = data;
+	const struct inputs_reader *r = data;
 	_cleanup_free_ char *owned = NULL;
 	const char *rel = source_relative(r->source, path, &owned);
 	return !source_globs_match(&r->source->ignored, rel, NULL) && source_inputs_below(r->source, path, rel);
@@ -234,8 +268,8 @@ int sync_source_inputs(const struct sync_source *source, const struct inputs *be
 		       struct error *err)
 {
 	struct inputs found = {0};
-	_cleanup_free_ char *buffer = xmalloc(READ_CHUNK);
-	struct reader reader = {source, before, &found, buffer, realtime_ns()};
+	struct inputs_reader reader;
+	inputs_reader_init(&reader, source, before, &found);
 	struct walk walk = {.enter = enter_inputs, .visit = visit_input, .data = &reader};
 	CLEANUP(strv_release) struct strv roots = {0};
 	sync_source_roots(source, &roots);
@@ -243,16 +277,13 @@ int sync_source_inputs(const struct sync_source *source, const struct inputs *be
 	for (size_t i = 0; r == 0 && i < roots.len; i++)
 		r = i == 0 || file_is_directory(roots.items[i])
 			    ? walk_tree(roots.items[i], &walk, err)
-			    : look(&reader, roots.items[i], AT_FDCWD, roots.items[i], err);
+			    : inputs_look(&reader, roots.items[i], AT_FDCWD, roots.items[i], err);
+	inputs_reader_release(&reader);
 	if (r < 0) {
 		inputs_release(&found);
 		return r;
 	}
-	inputs_sort(&found);
-	if (found.len > 0) { /* it is kept for as long as the image */
-		found.items = xreallocarray(found.items, found.len, sizeof(*found.items));
-		found.cap = found.len;
-	}
+	inputs_finish(&found);
 	*inputs = found;
 	return 0;
 }
@@ -298,8 +329,11 @@ int sync_source_map(const struct sync_source *source, struct sync_map *map, stru
 	struct mapper mapper = {.source = source};
 	struct walk walk = {.enter = enter_map, .visit = visit_map, .data = &mapper};
 	int r = sync_source_artifact(source)->sync.mode == SYNC_MANUAL ? 0 : sync_source_check(source, err);
-	if (r == 0)
-		r = walk_tree(sync_source_artifact(source)->context, &walk, err);
+	CLEANUP(strv_release) struct strv roots = {0};
+	sync_source_roots(source, &roots);
+	for (size_t i = 0; r == 0 && i < roots.len; i++)
+		if (i == 0 || file_is_directory(roots.items[i]))
+			r = walk_tree(roots.items[i], &walk, err);
 	if (r < 0) {
 		sync_map_release(&mapper.map);
 		return r;

@@ -34,16 +34,17 @@ const char *decision_kind_name(enum decision_kind kind)
 /* What a class costs. An output's deletion never decides: its source's next answer does. */
 static enum decision_kind price(const struct classification *c, const struct change *change)
 {
+	bool runs = c->generator && !c->generator->watch;
 	switch (c->class_) {
 	case PATH_IGNORED:
 	case PATH_NO_INPUT:
 		return DECISION_NONE;
 	case PATH_OUTPUT:
-		return change->kind == CHANGE_DELETED ? DECISION_NONE : DECISION_COPY;
+		return change->kind == CHANGE_DELETED ? DECISION_NONE : runs ? DECISION_GENERATE : DECISION_COPY;
 	case PATH_DIRECT:
-		return DECISION_COPY;
+		return runs ? DECISION_GENERATE : DECISION_COPY;
 	case PATH_GENERATOR_INPUT:
-		return DECISION_GENERATE;
+		return runs ? DECISION_GENERATE : DECISION_NONE;
 	case PATH_BUILD_DEFINITION:
 	case PATH_UNKNOWN:
 		break;
@@ -103,16 +104,49 @@ static bool provided_otherwise(const struct sync_source *source, const struct ch
 	return false;
 }
 
+static void add_generator(struct decision *d, const struct sync_generator *generator)
+{
+	for vec_each (g, &d->generators)
+		if (*g == generator)
+			return;
+	vec_push(&d->generators, generator);
+}
+
+static void add_readers(const struct sync_source *source, const char *path, const struct classification *c,
+			struct decision *d)
+{
+	const struct sync_generator *const *all;
+	size_t count = sync_source_generators(source, &all);
+	add_generator(d, c->generator);
+	for (size_t i = 0; c->class_ != PATH_OUTPUT && i < count; i++)
+		if (!all[i]->watch && sync_source_reads(source, all[i], path))
+			add_generator(d, all[i]);
+}
+
+/* In running order, with those that read what one of them makes. */
+static void settle_generators(const struct sync_source *source, struct decision *d)
+{
+	const struct sync_generator *const *all;
+	size_t count = sync_source_generators(source, &all), asked = d->generators.len;
+	for (size_t i = 0; i < count && d->generators.len > 0; i++) {
+		bool runs = false;
+		for (size_t k = 0; k < d->generators.len; k++)
+			runs = runs || d->generators.items[k] == all[i] ||
+			       (!all[i]->watch && sync_source_feeds(source, d->generators.items[k], all[i]));
+		if (runs)
+			vec_push(&d->generators, all[i]);
+	}
+	d->generators.len -= asked;
+	if (asked)
+		memmove(d->generators.items, d->generators.items + asked,
+			d->generators.len * sizeof(*d->generators.items));
+}
+
 static void carry_out(const struct sync_source *source, const struct change_set *changes, const struct change *change,
 		      struct classification *c, struct decision *d)
 {
-	if (c->class_ == PATH_GENERATOR_INPUT) {
-		bool known = false;
-		for vec_each (g, &d->generators)
-			known = known || *g == c->generator;
-		if (!known)
-			vec_push(&d->generators, c->generator);
-	}
+	if (c->generator && !c->generator->watch && price(c, change) == DECISION_GENERATE)
+		add_readers(source, change->path, c, d);
 	if (c->class_ != PATH_DIRECT && c->class_ != PATH_OUTPUT)
 		return;
 	if (change->kind != CHANGE_DELETED) {
@@ -163,12 +197,6 @@ static void settle_deletes(struct decision *d)
 		d->deletes.items[kept] = NULL;
 }
 
-static int compare_generators(const void *a, const void *b)
-{
-	const struct sync_generator *const *x = a, *const *y = b;
-	return (*x > *y) - (*x < *y); /* they stand in one array, in the order of the configuration */
-}
-
 static int compare_copies(const void *a, const void *b)
 {
 	const struct copy *x = a, *y = b;
@@ -176,12 +204,10 @@ static int compare_copies(const void *a, const void *b)
 }
 
 /* True if the path is anywhere that the artifact looks at: else it says nothing of it. */
-static bool concerns(const struct sync_source *source, const struct change *change)
+static bool concerns(const struct sync_source *source, const struct strv *roots, const struct change *change)
 {
-	CLEANUP(strv_release) struct strv roots = {0};
-	sync_source_roots(source, &roots);
-	for (size_t i = 0; i < roots.len; i++)
-		if (path_below(change->path, roots.items[i]))
+	for (size_t i = 0; i < roots->len; i++)
+		if (path_below(change->path, roots->items[i]))
 			return true;
 	return sync_source_is_input(source, change->path);
 }
@@ -201,9 +227,11 @@ static void check_sources(const struct sync_source *source, struct decision *d)
 void plan_artifact(const struct sync_source *source, const struct change_set *changes, struct decision *d)
 {
 	*d = (struct decision){0};
+	CLEANUP(strv_release) struct strv roots = {0};
+	sync_source_roots(source, &roots);
 	for vec_each (change, changes) {
 		CLEANUP(classification_release) struct classification c = {.mode = -1};
-		if (!concerns(source, change))
+		if (!concerns(source, &roots, change))
 			continue;
 		sync_source_classify(source, change->path, change->kind, change->directory, &c);
 		enum decision_kind kind = price(&c, change);
@@ -219,8 +247,7 @@ void plan_artifact(const struct sync_source *source, const struct change_set *ch
 	settle_deletes(d);
 	if (d->copies.len > 1)
 		qsort(d->copies.items, d->copies.len, sizeof(*d->copies.items), compare_copies);
-	if (d->generators.len > 1)
-		qsort(d->generators.items, d->generators.len, sizeof(*d->generators.items), compare_generators);
+	settle_generators(source, d);
 	if (!d->reason)
 		d->reason = xasprintf("nothing of %s changed", sync_source_artifact(source)->image.value);
 }

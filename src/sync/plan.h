@@ -26,7 +26,8 @@ struct decision {
 	VEC(struct copy)
 	copies; /* sorted by rel; also filled for what a rebuild makes unnecessary: the caller looks at kind first */
 	struct strv deletes; /* destinations, sorted, none of which is a destination of a copy */
-	VEC(const struct sync_generator *) generators; /* to run, in the order of the configuration */
+	VEC(const struct sync_generator *)
+	generators; /* to run, in running order: those that read what changed, and those that surely read what these make */
 };
 void decision_release(struct decision *d);
 const char *decision_kind_name(enum decision_kind kind); /* none, copy, generate, rebuild */

@@ -87,6 +87,12 @@ bool source_inputs_below(const struct sync_source *s, const char *path, const ch
 		return globs_below(&s->input_paths, rel) && !source_globs_match(&s->input_ignore, rel, NULL);
 	case INPUTS_LISTING:
 		return s->listed ? listing_below(s, path) : inside;
+	case INPUTS_TOLD:
+		if (s->knowledge.has_files) {
+			unsigned told = source_told(s, path);
+			return told & TOLD_BELOW_READ || (told & (TOLD_INPUT | TOLD_BUILD) && !(told & TOLD_EXCLUDED));
+		}
+		return inside;
 	case INPUTS_CONTEXT:
 		return inside;
 	}
@@ -107,7 +113,11 @@ bool sync_source_prunes(const struct sync_source *s, const char *path, bool dire
 		return true;
 	if (source_is_git_folder(rel) && s->input_kind != INPUTS_DOCKERFILE && !source_names_git_folder(&s->rules))
 		return sync_source_class(s, path, CHANGE_MODIFIED, false) == PATH_IGNORED;
-	if (source_inputs_below(s, path, rel) || globs_below(&s->rebuild, rel))
+	unsigned told = source_told(s, path);
+	if (told & TOLD_IGNORED)
+		return true;
+	if (source_inputs_below(s, path, rel) || globs_below(&s->rebuild, rel) ||
+	    told & (TOLD_BELOW | TOLD_ENTRY | TOLD_DEFINITION))
 		return false;
 	if (source_is_git_folder(rel) && !source_names_git_folder(&s->rules))
 		return true;

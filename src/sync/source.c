@@ -16,14 +16,14 @@ enum {
 	LISTING_MAX = 1000000,	  /* paths that dependencies.command may print */
 };
 
-static void globs_release(struct source_globs *globs)
+void source_globs_release(struct source_globs *globs)
 {
 	for vec_each (g, globs)
 		glob_free(g->glob);
 	vec_release(globs);
 }
 
-static void rules_release(struct source_rules *rules)
+void source_rules_release(struct source_rules *rules)
 {
 	for vec_each (r, rules)
 		glob_free(r->src.glob);
@@ -36,13 +36,13 @@ void sync_source_free(struct sync_source *s)
 		return;
 	struct source_globs *globs[] = {&s->ignored, &s->rebuild, &s->infer, &s->input_paths, &s->input_ignore};
 	for (size_t i = 0; i < ARRAY_LEN(globs); i++)
-		globs_release(globs[i]);
-	rules_release(&s->rules);
-	for vec_each (g, &s->generators) {
-		globs_release(&g->inputs);
-		rules_release(&g->outputs);
-	}
-	vec_release(&s->generators);
+		source_globs_release(globs[i]);
+	source_rules_release(&s->rules);
+	source_generators_release(&s->generators);
+	vec_release(&s->generator_list);
+	strv_release(&s->jib_command);
+	source_told_release(&s->told);
+	knowledge_release(&s->knowledge);
 	for vec_each (link, &s->links)
 		free(link->target);
 	vec_release(&s->links);
@@ -74,7 +74,7 @@ static int compile(const struct text *text, struct source_glob *out, struct erro
 	return 0;
 }
 
-static int compile_all(const struct text_list *texts, struct source_globs *out, struct error *err)
+int source_compile_globs(const struct text_list *texts, struct source_globs *out, struct error *err)
 {
 	for vec_each (text, texts) {
 		struct source_glob g;
@@ -86,7 +86,7 @@ static int compile_all(const struct text_list *texts, struct source_globs *out, 
 	return 0;
 }
 
-static int compile_rules(const struct sync_rule_list *written, struct source_rules *out, struct error *err)
+int source_compile_rules(const struct sync_rule_list *written, struct source_rules *out, struct error *err)
 {
 	for vec_each (rule, written) {
 		struct source_rule r = {.written = rule};
@@ -109,20 +109,13 @@ static int compile_sync(struct sync_source *s, struct error *err)
 		{&sync->tar.rebuild, &s->rebuild}, {&sync->infer, &s->infer},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		int r = compile_all(lists[i].from, lists[i].to, err);
+		int r = source_compile_globs(lists[i].from, lists[i].to, err);
 		if (r < 0)
 			return r;
 	}
-	int r = compile_rules(&sync->manual, &s->rules, err);
+	int r = source_compile_rules(&sync->manual, &s->rules, err);
 	if (r == 0)
-		r = compile_rules(&sync->direct, &s->rules, err);
-	for (size_t i = 0; r == 0 && i < sync->generated.len; i++) {
-		struct source_generator *g = vec_add(&s->generators);
-		g->written = &sync->generated.items[i];
-		r = compile_all(&g->written->inputs, &g->inputs, err);
-		if (r == 0)
-			r = compile_rules(&g->written->sync, &g->outputs, err);
-	}
+		r = source_compile_rules(&sync->direct, &s->rules, err);
 	return r;
 }
 
@@ -271,13 +264,13 @@ static int find_inputs(struct sync_source *s,
 		s->input_kind = INPUTS_LISTING;
 		return 0;
 	}
-	s->input_kind = INPUTS_CONTEXT;
+	s->input_kind = a->builder == BUILDER_JIB ? INPUTS_TOLD : INPUTS_CONTEXT;
 	if (a->builder != BUILDER_CUSTOM)
 		return 0;
 	if (a->custom.paths.len > 0)
 		s->input_kind = INPUTS_GLOBS;
-	int r = compile_all(&a->custom.paths, &s->input_paths, err);
-	return r < 0 ? r : compile_all(&a->custom.ignore, &s->input_ignore, err);
+	int r = source_compile_globs(&a->custom.paths, &s->input_paths, err);
+	return r < 0 ? r : source_compile_globs(&a->custom.ignore, &s->input_ignore, err);
 }
 
 int sync_source_new(const struct config *config, const struct artifact *artifact,
@@ -291,6 +284,10 @@ int sync_source_new(const struct config *config, const struct artifact *artifact
 	int r = compile_sync(s, err);
 	if (r == 0)
 		r = find_inputs(s, base_image, data, err);
+	if (r < 0)
+		return r;
+	source_load_knowledge(s);
+	r = source_make_generators(s, err);
 	if (r < 0)
 		return r;
 	if (!s->workdir)
@@ -354,6 +351,7 @@ void sync_source_roots(const struct sync_source *s, struct strv *roots)
 	for map_each (entry, &s->listing)
 		if (!path_below(entry->key, context))
 			strv_push(roots, entry->key);
+	strv_extend(roots, &s->told.outside);
 }
 
 const char *sync_source_workdir(const struct sync_source *s, const char **base)

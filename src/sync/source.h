@@ -32,8 +32,9 @@ struct classification {
 	 * else the directory's. */
 	char *owner;
 	bool owner_if_new; /* what is replaced keeps its owner: only --chown takes it away */
-	const struct sync_generator
-		*generator; /* for PATH_GENERATOR_INPUT; also for PATH_OUTPUT where another generator reads it */
+	const struct sync_generator *
+		generator; /* for PATH_GENERATOR_INPUT; also where another generator reads a PATH_OUTPUT, or one reads what a
+			       Dockerfile copies (PATH_DIRECT). The first that does not watch by itself */
 	char *where; /* place of the rule that held: "skaffold.yaml:9:7", "Dockerfile:4", ".dockerignore:2"; NULL: none */
 	char *reason; /* a sentence for a person */
 };
@@ -70,7 +71,8 @@ int sync_source_set_listing(struct sync_source *source, const char *json, size_t
 
 /* What builders and programs have told: kept on disk (sync/knowledge.h), loaded by sync_source_new where it is there, and taught anew after each run of
  * Jib's goals or a map program. Takes the contents over (what it had is released; `files` and `map` are left empty) and saves them; a source whose knowledge
- * can't be saved knows it all the same (the error is for a warning). */
+ * can't be saved knows it all the same (the error is for a warning). -EINVAL from teach_map: generators that need each other, a bad pattern, a map that asks for
+ * a rebuild: what was known before stays. */
 int sync_source_teach_files(struct sync_source *source, struct build_files *files, struct error *err);
 int sync_source_teach_map(struct sync_source *source, struct syncmap *map, struct error *err);
 
@@ -78,12 +80,19 @@ int sync_source_teach_map(struct sync_source *source, struct syncmap *map, struc
  * was learned under other build definitions. For a source that asks nobody: false. */
 bool sync_source_needs_files(const struct sync_source *source);
 bool sync_source_needs_map(const struct sync_source *source);
-/* True if nothing at all was ever learned of what must be asked: then it can't explain. */
+/* True if something that must be asked to carry out auto sync was never learned, under whatever build definitions: then it can't explain. */
 bool sync_source_knows_nothing(const struct sync_source *source);
 
 /* The generators, in the order in which they run: one whose outputs another reads comes before it. Jib's map, map and tar programs, configured
  * ones and those of a map. Valid until the source is taught or freed. */
 size_t sync_source_generators(const struct sync_source *source, const struct sync_generator *const **generators);
+
+/* True if the generator reads the file (absolute). Several may read one file. */
+bool sync_source_reads(const struct sync_source *source, const struct sync_generator *generator, const char *path);
+
+/* True if `to` surely reads what `from` makes, so that a run of `from` makes it stale. What only may match is seen when it is there. */
+bool sync_source_feeds(const struct sync_source *source, const struct sync_generator *from,
+		       const struct sync_generator *to);
 
 /* Pure, but for the questions to the world. path: absolute, normalised. Costs the number of rules. */
 void sync_source_classify(const struct sync_source *source, const char *path, enum change_kind kind, bool directory,
