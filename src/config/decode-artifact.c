@@ -115,9 +115,31 @@ static bool knows_infer(const struct artifact *a)
 	       (a->builder == BUILDER_CUSTOM && a->custom.has_dockerfile);
 }
 
+/* Jib itself says what is made of what: only `ignored`, `rebuild` and `direct` add to it. */
+static void check_jib(struct decoder *d, const struct sync_config *s)
+{
+	const struct {
+		const char *key;
+		bool written;
+		struct place place;
+	} fields[] = {
+		{"generated", s->generated.len > 0, s->generated.len ? s->generated.items[0].place : s->place},
+		{"map", s->map.command.len > 0, s->map.place},
+		{"tar", s->tar.command.len > 0, s->tar.place},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		if (fields[i].written)
+			diagnostics_error(
+				d->d, fields[i].place,
+				"'%s' can't be used with jib, which makes the files and says where they go itself",
+				fields[i].key);
+}
+
 static void check_auto(struct decoder *d, const struct artifact *a)
 {
 	const struct sync_config *s = &a->sync;
+	if (a->builder == BUILDER_JIB)
+		check_jib(d, s);
 	if (knows_auto(a) || s->direct.len > 0 || s->generated.len > 0 || s->map.command.len > 0 ||
 	    s->tar.command.len > 0)
 		return;
@@ -125,7 +147,7 @@ static void check_auto(struct decoder *d, const struct artifact *a)
 			  "the builder '%s'%s does not know where files go, so it has no auto sync: use manual, or %s",
 			  builder_kind_name(a->builder),
 			  a->builder == BUILDER_CUSTOM ? " without dependencies.dockerfile" : "",
-			  a->builder == BUILDER_KO ? "infer" : "auto with direct, generated or map");
+			  a->builder == BUILDER_KO ? "infer" : "auto with direct, generated, map or tar");
 }
 
 static void finish_sync(struct decoder *d, struct artifact *a, const struct yaml_node *sync)

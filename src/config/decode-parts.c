@@ -33,6 +33,30 @@ void finish_hook(struct decoder *d, const struct yaml_node *node, void *target)
 		diagnostics_error(d->d, node->place, "a hook without a command");
 }
 
+static void check_command(struct decoder *d, const struct yaml_node *node, const struct strv *command)
+{
+	const struct yaml_node *written = yaml_get(node, "command");
+	const char *word = yaml_text(written) ? yaml_text(written) : command->len ? command->items[0] : NULL;
+	if (word && word[strspn(word, " \t\n")] == '\0')
+		diagnostics_error(d->d, written->place, "a command without a word");
+}
+
+void finish_generator(struct decoder *d, const struct yaml_node *node, void *target)
+{
+	const struct sync_generator *generator = target;
+	const struct yaml_node *sync = yaml_get(node, "sync");
+	check_command(d, node, &generator->command);
+	if (sync && generator->sync.len == 0)
+		diagnostics_error(d->d, sync->place, "'sync' names nothing that the command writes");
+}
+
+void finish_sync_program(struct decoder *d, const struct yaml_node *node, void *target)
+{
+	const struct sync_program *program = target;
+	if (node)
+		check_command(d, node, &program->command);
+}
+
 void finish_sync_rule(struct decoder *d, const struct yaml_node *node, void *target)
 {
 	(void)node;

@@ -40,8 +40,10 @@ void decode_status_check(struct decoder *d, const struct yaml_node *value, void 
 
 void finish_artifact(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_artifact_dependency(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_generator(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_hook(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_port_forward(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_sync_program(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_sync_rule(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_tag_component(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_tag_policy(struct decoder *d, const struct yaml_node *node, void *target);

@@ -67,22 +67,23 @@ static const struct field generator_fields[] = {
 	OBJECTS("sync", generated_file, REQUIRED, AT(struct sync_generator, sync)),
 	BOOL("watch", AT(struct sync_generator, watch)),
 };
-static SECTION(generator, .size = sizeof(struct sync_generator), AT_PLACE(struct sync_generator));
+static SECTION(generator, .size = sizeof(struct sync_generator), AT_PLACE(struct sync_generator),
+	       .finish = finish_generator);
 
 static const struct field sync_program_fields[] = {
 	COMMAND("command", REQUIRED, AT(struct sync_program, command)),
 	TEXTS("inputs", .flags = FIELD_GLOBS, AT(struct sync_program, inputs)),
 	TEXTS("rebuild", .flags = FIELD_GLOBS, AT(struct sync_program, rebuild)),
 };
-static SECTION(sync_program, AT_PLACE(struct sync_program));
+static SECTION(sync_program, AT_PLACE(struct sync_program), .finish = finish_sync_program);
 
 static const struct field sync_auto_fields[] = {
 	TEXTS("ignored", .flags = FIELD_GLOBS | FIELD_SKIFF, AT(struct sync_config, ignored)),
 	TEXTS("rebuild", .flags = FIELD_GLOBS | FIELD_SKIFF, AT(struct sync_config, rebuild)),
 	OBJECTS("direct", sync_rule, .flags = FIELD_SKIFF, AT(struct sync_config, direct)),
-	OBJECTS("generated", generator, .flags = FIELD_LATER | FIELD_SKIFF, AT(struct sync_config, generated)),
-	OBJECT("map", sync_program, .flags = FIELD_LATER | FIELD_SKIFF, AT(struct sync_config, map)),
-	OBJECT("tar", sync_program, .flags = FIELD_LATER | FIELD_SKIFF, AT(struct sync_config, tar)),
+	OBJECTS("generated", generator, .flags = FIELD_SKIFF, AT(struct sync_config, generated)),
+	OBJECT("map", sync_program, .flags = FIELD_SKIFF, AT(struct sync_config, map)),
+	OBJECT("tar", sync_program, .flags = FIELD_SKIFF, AT(struct sync_config, tar)),
 };
 SECTION(sync_auto);
 
