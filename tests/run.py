@@ -168,9 +168,9 @@ def parts(engine, seed):
         "lint": part_lint,
         "embedded": lambda tally: end_to_end(tally, "embedded", "--runtime", "embedded"),
         "engine": with_engine(engine, lambda tally: meson_suite(tally, "engine")),
-        "engine": with_engine(engine, lambda tally: meson_suite(tally, "engine")),
         "docker": with_engine(engine, lambda tally: end_to_end(tally, "docker", "--runtime", "docker")),
         "laws": with_engine(engine, lambda tally: end_to_end(tally, "laws", "--laws", *seeds)),
+        "java": with_engine(engine, lambda tally: end_to_end(tally, "java", "--java")),
     }
 
 

@@ -318,7 +318,10 @@ class Dev:
     def entry(self, path):
         """One path's Entry, or None."""
         directory, name = os.path.split(path)
-        return self.tree(directory).get(os.fsencode(name))
+        if self.runtime == "embedded":
+            return self.tree(directory).get(os.fsencode(name))
+        data = docker("cp", f"{self.container()}:{path}", "-", check=False)
+        return tree_of_tar(data).get(os.fsencode(name)) if data else None
 
     def read(self, path):
         entry = self.entry(path)

@@ -12,6 +12,7 @@ import scenario
 
 FILES = ["test_sync", "test_loop", "test_edges", "test_docker"]
 LAWS = ["test_laws"]
+JAVA = ["test_java"]
 
 
 def tests_of(suite):
@@ -60,6 +61,7 @@ def main():
     arguments.add_argument("--skiff", required=True, type=pathlib.Path)
     arguments.add_argument("--runtime", choices=["docker", "embedded"], default="docker")
     arguments.add_argument("--laws", action="store_true", help="random edits, compared with a fresh build")
+    arguments.add_argument("--java", action="store_true", help="Maven and Jib")
     arguments.add_argument("--seed", type=int)
     arguments.add_argument("--rounds", type=int, default=6)
     arguments.add_argument("-k", metavar="WORD", help="only tests whose name contains it")
@@ -67,7 +69,7 @@ def main():
     scenario.settings = scenario.Settings(options.skiff.resolve(), options.runtime, options.seed, options.rounds)
 
     loader, result = unittest.TestLoader(), Tap()
-    for name in LAWS if options.laws else FILES:
+    for name in LAWS if options.laws else JAVA if options.java else FILES:
         for test in tests_of(loader.loadTestsFromName(name)):
             if options.runtime in scenario.runtimes_of(test) and (not options.k or options.k in test.id()):
                 test.run(result)
