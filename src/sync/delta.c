@@ -146,9 +146,9 @@ static int take_file(struct reader *r, struct archive_entry *entry, struct delta
 	int code = kept_stream(r->kept, read_content, r, &out->path, &out->hash, err);
 	if (code < 0) {
 		_cleanup_free_ char *shown = str_printable(name);
-		return error_wrap(err, "%s", shown);
+		error_wrap(err, "%s", shown);
 	}
-	return 0;
+	return code;
 }
 
 static int take_link(struct reader *r, struct archive_entry *entry, struct delta_entry *out, struct error *err)
@@ -170,7 +170,8 @@ static int take_hard_link(struct reader *r, struct archive_entry *entry, struct 
 	int code = destination(archive_entry_hardlink(entry), &dest, err);
 	if (code < 0) {
 		_cleanup_free_ char *shown = str_printable(name);
-		return error_wrap(err, "%s, a hard link", shown);
+		error_wrap(err, "%s, a hard link", shown);
+		return code;
 	}
 	size_t index = dest ? (size_t)(uintptr_t)map_get(&r->places, dest) : 0;
 	const struct delta_entry *target = index ? &r->delta->entries.items[index - 1] : NULL;
@@ -240,7 +241,7 @@ static int check_parents(const struct reader *r, struct error *err)
 			size_t index = (size_t)(uintptr_t)map_get(&r->places, parent);
 			if (index && !S_ISDIR(r->delta->entries.items[index - 1].mode))
 				return refuse(err, entry->dest, "it is below %s, which is not a directory in this tar",
-					      path_base(parent));
+					      parent);
 			char *above = path_dir(parent);
 			free(parent);
 			parent = above;
@@ -326,7 +327,8 @@ int delta_read(const char *tar, struct kept *kept, struct delta *delta, struct e
 	map_release(&r.places, NULL);
 	if (code < 0) {
 		delta_release(&read);
-		return error_wrap(err, "the tar file %s", tar);
+		error_wrap(err, "the tar file %s", tar);
+		return code;
 	}
 	if (read.entries.len > 1)
 		qsort(read.entries.items, read.entries.len, sizeof(read.entries.items[0]), by_dest);

@@ -253,7 +253,8 @@ int build_files_parse(const char *output, size_t len, const char *context, struc
 	json_decref(json);
 	if (code < 0) {
 		build_files_release(&all);
-		return error_wrap(err, "Jib's list of files");
+		error_wrap(err, "Jib's list of files");
+		return code;
 	}
 	*files = all;
 	return 0;
@@ -474,7 +475,8 @@ int syncmap_parse(const char *output, size_t len, const char *context, struct sy
 	json_decref(json);
 	if (code < 0) {
 		syncmap_release(&all);
-		return error_wrap(err, "the sync map");
+		error_wrap(err, "the sync map");
+		return code;
 	}
 	*map = all;
 	return 0;
