@@ -43,8 +43,9 @@ void build_result_release(struct build_result *result);
  * -ENOTSUP for a builder that is not carried out yet, -ECANCELED. */
 int build_artifact(const struct build_request *request, struct build_result *result, struct error *err);
 
-/* Runs custom's dependencies.command (in the configuration's base directory) and hands its list to the source. Nothing to do where none is configured.
- * Before the first use of a source, and before each build; not while another thread uses the source. */
+/* Asks what the inputs are, where a program must be asked, and teaches the source: custom's dependencies.command (in the configuration's base
+ * directory), Jib's files goal where it is not known or a build definition changed since. Before the first use of a source, and before each build; not while
+ * another thread uses the source. -EIO in the program's own words. */
 int build_list_dependencies(const struct artifact *artifact, struct sync_source *source, struct cancel *cancel,
 			    struct error *err);
 

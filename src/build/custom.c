@@ -8,8 +8,6 @@
 #include "client/docker.h"
 #include "io/process.h"
 
-enum { LISTING_MAX = 16 << 20 };
-
 static int custom_command(const struct build_request *request, char **command, struct error *err)
 {
 	const struct text *text = &request->artifact->custom.build_command;
@@ -81,29 +79,3 @@ static int custom_run(struct build_job *job, char **image_id, struct error *err)
 }
 
 const struct builder builder_custom = {BUILDER_CUSTOM, custom_describe, custom_run, engine_reuse};
-
-int build_list_dependencies(const struct artifact *artifact, struct sync_source *source, struct cancel *cancel,
-			    struct error *err)
-{
-	const char *command = sync_source_listing_command(source);
-	if (!command)
-		return 0;
-	CLEANUP(str_release) struct str output = {.max = LISTING_MAX};
-	const struct process_spec spec = {
-		.argv = (const char *const[]){"sh", "-c", command, NULL},
-		.directory = artifact->base_dir,
-		.output = &output,
-		.cancel = cancel,
-	};
-	struct place place = artifact->custom.command.place;
-	int status = process_run(&spec, err);
-	if (status < 0)
-		return status;
-	if (status > 0)
-		return error_at(err, place, EIO, "dependencies.command of %s failed (exit %d)", artifact->image.value,
-				status);
-	if (output.overflow)
-		return error_at(err, place, E2BIG, "dependencies.command of %s prints more than %d MiB",
-				artifact->image.value, LISTING_MAX >> 20);
-	return sync_source_set_listing(source, str_text(&output), output.len, err);
-}

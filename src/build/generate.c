@@ -80,25 +80,6 @@ static void take_line(void *data, int stream, const char *line, size_t len)
 		run->request->line(run->request->data, stream, line, len);
 }
 
-/* How a person calls the command: "mvn", "make", "./tools/sync-map"; of a string for sh, its first word. */
-static char *name_of(const struct strv *command)
-{
-	bool shell = command->len == 3 && str_equal(command->items[0], "sh") && str_equal(command->items[1], "-c");
-	if (shell)
-		return xstrndup(command->items[2], strcspn(command->items[2], " \t\n;|&"));
-	return xstrdup(command->items[0][0] == '/' ? path_base(command->items[0]) : command->items[0]);
-}
-
-static int failed(const struct run *run, int status, struct error *err)
-{
-	const struct generate_request *request = run->request;
-	_cleanup_free_ char *name = name_of(&request->generator->command);
-	_cleanup_free_ char *words = build_failure_text(str_text(&run->generated->log), request->artifact->context);
-	if (words)
-		return error_set(err, EIO, "%s: %s", name, words);
-	return error_set(err, EIO, "%s failed (exit %d) without a word", name, status);
-}
-
 static int read_map(const struct run *run, const struct str *output, struct error *err)
 {
 	int r = syncmap_parse(str_text(output), output->len, run->request->artifact->context, &run->generated->map,
@@ -119,7 +100,7 @@ static int read_tar(const struct run *run, const struct str *output, struct erro
 static int read_output(const struct run *run, const struct str *output, struct error *err)
 {
 	const struct sync_generator *generator = run->request->generator;
-	_cleanup_free_ char *name = name_of(&generator->command);
+	_cleanup_free_ char *name = build_command_name(&generator->command);
 	if (generator->kind == GENERATOR_COMMAND)
 		return 0;
 	if (output->overflow)
@@ -127,15 +108,6 @@ static int read_output(const struct run *run, const struct str *output, struct e
 	CLEANUP(error_clear) struct error inner = {0};
 	int r = generator->kind == GENERATOR_MAP ? read_map(run, output, &inner) : read_tar(run, output, &inner);
 	return r < 0 ? error_set(err, EIO, "%s: %s", name, inner.message) : 0;
-}
-
-/* The place is the configuration's, where a person wrote the command. */
-static int cannot_start(const struct sync_generator *generator, int code, struct error *cause, struct error *err)
-{
-	if (code == -ECANCELED)
-		return error_move(err, cause);
-	struct place place = generator->place;
-	return error_at(err, place, EIO, "%s", cause->message);
 }
 
 int generate_run(const struct generate_request *request, struct generated *generated, struct error *err)
@@ -158,8 +130,9 @@ int generate_run(const struct generate_request *request, struct generated *gener
 	CLEANUP(error_clear) struct error cause = {0};
 	int status = process_run(&spec, &cause);
 	if (status < 0)
-		return cannot_start(generator, status, &cause, err);
+		return build_cannot_start(&generator->command, generator->place, &cause, err);
 	if (status > 0)
-		return failed(&run, status, err);
+		return build_command_failed(&generator->command, status, str_text(&generated->log),
+					    request->artifact->context, err);
 	return read_output(&run, &output, err);
 }

@@ -25,6 +25,7 @@ struct builder {
 
 extern const struct builder builder_docker;
 extern const struct builder builder_custom;
+extern const struct builder builder_jib;
 
 enum { BUILD_LOG_MAX = 64 << 10 };
 
@@ -40,5 +41,16 @@ char *build_failure_line(const char *log);
 
 /* The error of a program that ended with a status: "WHAT failed (exit 2): words of the log". Returns -EIO. */
 int build_failed(const struct build_job *job, const char *what, int status, struct error *err);
+
+/* The error of a command that ended with a status, and how a person would call it: "mvn: src/A.java:5:39: ';' expected", by build_failure_text. Where it
+ * is Jib that refuses, with the whole command. Returns -EIO. */
+int build_command_failed(const struct strv *argv, int status, const char *log, const char *context, struct error *err);
+
+/* The error of a command that could not be started, by process_run's `cause`: of a build tool, with what to install. place: of who asks for it.
+ * -ECANCELED stays that, all others are -EIO. */
+int build_cannot_start(const struct strv *argv, struct place place, struct error *cause, struct error *err);
+
+/* How a person calls the command: "mvn", "make", "./tools/sync-map"; of a string for sh, its first word. The caller frees. */
+char *build_command_name(const struct strv *argv) RETURNS_OWNED;
 
 #endif

@@ -283,7 +283,7 @@ static const struct field artifact_fields[] = {
 	STRING("runtimeType", AT(struct artifact, runtime_type)),
 	OBJECT("docker", docker, GROUP("builder"), AT(struct artifact, docker)),
 	OBJECT("custom", custom, GROUP("builder")),
-	OBJECT("jib", jib, GROUP("builder"), INSTEAD(NO_BUILDER), AT(struct artifact, jib)),
+	OBJECT("jib", jib, GROUP("builder"), AT(struct artifact, jib)),
 	OBJECT("ko", ko, GROUP("builder"), INSTEAD(NO_BUILDER), AT(struct artifact, ko)),
 	OBJECT("buildpacks", buildpacks, GROUP("builder"), INSTEAD(NO_BUILDER), AT(struct artifact, buildpacks)),
 	OBJECT("bazel", bazel, GROUP("builder"), INSTEAD(NO_BUILDER)),

@@ -182,7 +182,8 @@ int jib_image_command(const struct artifact *artifact, const struct jib_image *i
 	int r = jib_tool(artifact, &tool, err);
 	if (r < 0)
 		return r;
-	const char *version = image->multi_platform ? VERSION_PLATFORMS : VERSION_BUILD;
+	size_t platforms = image->platforms ? image->platforms->len : 0;
+	const char *version = platforms > 1 ? VERSION_PLATFORMS : VERSION_BUILD;
 	add_program(artifact, tool, argv);
 	if (tool == JIB_MAVEN) {
 		strv_push(argv, "--batch-mode");
@@ -198,6 +199,10 @@ int jib_image_command(const struct artifact *artifact, const struct jib_image *i
 	}
 	if (image->from_image && image->from_image[0])
 		strv_pushf(argv, "-Djib.from.image=%s", image->from_image);
+	if (platforms > 0) {
+		_cleanup_free_ char *list = strv_join(image->platforms, ",");
+		strv_pushf(argv, "-Djib.from.platforms=%s", list);
+	}
 	strv_pushf(argv, tool == JIB_MAVEN ? "-Dimage=%s" : "--image=%s", image->tag);
 	return 0;
 }

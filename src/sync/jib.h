@@ -19,7 +19,8 @@ struct jib_image {
 	const char *tag; /* the full reference */
 	const char *
 		from_image; /* jib.fromImage as the build wants it (docker://… for a required artifact's); NULL: none */
-	bool push, skip_tests, multi_platform;
+	const struct strv *platforms; /* NULL or empty: the host's */
+	bool push, skip_tests;
 };
 int jib_image_command(const struct artifact *artifact, const struct jib_image *image, struct strv *argv,
 		      struct error *err);
