@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEADLINE = 40  # seconds for one thing to happen
 BUSYBOX = shutil.which("busybox")
 # As process 1 a shell gets no signal that it has no trap for.
@@ -111,6 +112,14 @@ def difference(got, wanted, limit=12, owners=False):
     return lines[:limit] + ([f"... {len(lines) - limit} more"] if len(lines) > limit else [])
 
 
+def change(path, old, new):
+    """Replaces a text that must be there, everywhere in a file."""
+    text = path.read_text()
+    if old not in text:
+        raise Failure(f"{path} has no {old!r}")
+    path.write_text(text.replace(old, new))
+
+
 class Project:
     """A folder with a Dockerfile, sources and a skaffold.yaml; the image's name is unique, so that tests never meet."""
 
@@ -155,6 +164,19 @@ class Project:
         for name, content in (pages or {"index.html": "first"}).items():
             self.write(f"www/{name}", content)
         self.configure(sync)
+        return self
+
+    def file(self, name):
+        return self.root / name
+
+    def example(self, name):
+        """A copy of one of the examples, its image under the name of this project."""
+        made = shutil.ignore_patterns("target", "node_modules", "dist", "build", "site")
+        shutil.copytree(ROOT / "examples" / name, self.root, dirs_exist_ok=True, ignore=made)
+        for configuration in ("skaffold.yaml", "skiff.yaml"):
+            if self.file(configuration).exists():
+                change(self.file(configuration), f"image: {name}", f"image: {self.image}")
+        change(self.file("skaffold.yaml"), f"images: [{name}]", f"images: [{self.image}]")
         return self
 
     def configure(self, sync, more=""):

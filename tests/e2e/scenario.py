@@ -1,9 +1,11 @@
 """The base of each end-to-end test: makes projects and skiffs, and takes them away again whatever happens."""
 
 import dataclasses
+import http.client
 import pathlib
 import subprocess
 import unittest
+import urllib.request
 
 import harness
 from harness import Dev, Project
@@ -63,8 +65,31 @@ class Scenario(unittest.TestCase):
 
     def base_image(self):
         """An image with a shell to start from, made without a registry."""
-        return subprocess.run(["tests/e2e/base-image"], cwd=pathlib.Path(__file__).resolve().parents[2], check=True,
+        return subprocess.run(["tests/e2e/base-image"], cwd=harness.ROOT, check=True,
                               capture_output=True, text=True).stdout.strip()
+
+    def rest(self, dev, since=0, timeout=harness.DEADLINE):
+        """Until nothing is left to do."""
+        dev.wait("idle", since, timeout=timeout)
+        dev.eventually(lambda: dev.events[-1]["type"] == "idle", timeout, "rest")
+
+    def ask(self, dev, path="/"):
+        """The server's answer, None while it gives none."""
+        ports = [port for event in dev.events if event["type"] in ("ready", "deploy") for port in event.get("ports", [])]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ports[-1]['local']}{path}", timeout=10) as answer:
+                return answer.read().decode()
+        except (OSError, IndexError, http.client.HTTPException):
+            return None
+
+    def answers(self, dev, text, path="/", timeout=harness.DEADLINE):
+        """Waits for just this answer; or one of which text, a function, says yes."""
+        fits = text if callable(text) else lambda answer: answer == text
+        try:
+            dev.eventually(lambda: fits(self.ask(dev, path)), timeout, f"the answer {text!r} to {path}")
+        except harness.Failure:
+            print(f"# {path} answers {self.ask(dev, path)!r}")
+            raise
 
     def assertCopied(self, dev, since):
         """Nothing after the mark was a rebuild."""

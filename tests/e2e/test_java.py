@@ -10,14 +10,12 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
-import urllib.request
 
 import harness
 import scenario
-from harness import Failure, Project, docker
+from harness import ROOT, Failure, Project, change, docker
 from scenario import Scenario, on
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD_LIMIT = 300  # seconds: a build that may have to fetch
 WARM = ["--batch-mode", "jib:_skaffold-fail-if-jib-out-of-date", "-Djib.requiredVersion=2.0.0", "clean", "package", "-DskipTests=true"]
 
@@ -38,13 +36,6 @@ def run(argv, directory, **environment):
     return done.stdout
 
 
-def change(path, old, new):
-    text = path.read_text()
-    if old not in text:
-        raise Failure(f"{path} has no {old!r}")
-    path.write_text(text.replace(old, new))
-
-
 class JavaProject(Project):
     def __init__(self):
         super().__init__()
@@ -56,17 +47,6 @@ class JavaProject(Project):
         recorder.write_text(f"#!/bin/sh\necho \"$*\" >>{self.calls}\nexec {shutil.which('mvn')} \"$@\"\n")
         recorder.chmod(0o755)
         self.environment = {"PATH": f"{self.programs}:{os.environ['PATH']}", "JAVA_BASE": java_base()}
-
-    def file(self, name):
-        return self.root / name
-
-    def example(self, name):
-        shutil.copytree(ROOT / "examples" / name, self.root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target"))
-        for configuration in ("skaffold.yaml", "skiff.yaml"):
-            if self.file(configuration).exists():
-                change(self.file(configuration), f"image: {name}", f"image: {self.image}")
-        change(self.file("skaffold.yaml"), f"images: [{name}]", f"images: [{self.image}]")
-        return self
 
     def warm(self):
         """Fetches what Maven wants, by the way that a person would: once more if the network had a bad moment."""
@@ -102,26 +82,11 @@ class Java(Scenario):
         self.rest(dev)
         return dev
 
-    def rest(self, dev, since=0):
-        """Until nothing is left to do."""
-        dev.wait("idle", since, timeout=BUILD_LIMIT)
-        dev.eventually(lambda: dev.events[-1]["type"] == "idle", BUILD_LIMIT, "rest")
+    def rest(self, dev, since=0, timeout=BUILD_LIMIT):
+        super().rest(dev, since, timeout)
 
-    def ask(self, dev, path="/"):
-        """The server's answer, None while it gives none."""
-        ports = [port for event in dev.events if event["type"] in ("ready", "deploy") for port in event.get("ports", [])]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{ports[-1]['local']}{path}", timeout=10) as answer:
-                return answer.read().decode()
-        except (OSError, IndexError):
-            return None
-
-    def answers(self, dev, text, path="/"):
-        try:
-            dev.eventually(lambda: self.ask(dev, path) == text, 120, f"the answer {text!r} to {path}")
-        except Failure:
-            print(f"# {path} answers {self.ask(dev, path)!r}")
-            raise
+    def answers(self, dev, text, path="/", timeout=120):
+        super().answers(dev, text, path, timeout)
 
     def lands(self, dev, dest, local):
         """Until the container's file is the local one, byte for byte."""
