@@ -126,7 +126,8 @@ static bool is_input(const struct sync_source *s, const char *path, const char *
 	case INPUTS_DOCKERFILE:
 		return inside && !ignore_excludes(s->ignore, rel, ignored_line) && copied(s, rel);
 	case INPUTS_GLOBS:
-		if (source_is_git_folder(rel) && !named_by(&s->input_paths, ".git"))
+		if ((source_is_git_folder(rel) && !named_by(&s->input_paths, ".git")) ||
+		    (!inside && !named_by(&s->input_paths, "..")))
 			return false;
 		return source_globs_match(&s->input_paths, rel, NULL) &&
 		       !source_globs_match(&s->input_ignore, rel, NULL);
@@ -233,7 +234,8 @@ static bool build_definition(const struct sync_source *s, struct subject *p, enu
 	bool by_rule = source_globs_match(&s->rebuild, p->rel, &g);
 	if (p->directory || (!by_rule && !source_is_definition(s, p->path) && !told_definition(s, p)))
 		return false;
-	say(p, by_rule ? at(p, g->place) : NULL, "%s is a build definition", p->shown);
+	struct place told = p->told & TOLD_DEFINITION ? s->map_program.place : (struct place){0};
+	say(p, at(p, by_rule ? g->place : told), "%s is a build definition", p->shown);
 	return true;
 }
 
@@ -312,12 +314,18 @@ static const struct source_generator *reader(const struct sync_source *s, const 
 	return watching;
 }
 
+/* A file that lands somewhere may be read by a generator, too: then that is what decides. */
 static void tell_reader(const struct sync_source *s, struct subject *p)
 {
 	const struct source_glob *which = NULL;
 	const struct source_generator *g = p->out ? reader(s, p, &which) : NULL;
-	if (g)
-		p->out->generator = g->written;
+	if (!g)
+		return;
+	p->out->generator = g->written;
+	if (g->written->watch || p->kind == CHANGE_DELETED)
+		return;
+	_cleanup_free_ char *name = source_generator_name(s, g->written);
+	say(p, at(p, which ? which->place : g->written->place), "%s is read by %s", p->shown, name);
 }
 
 /* 3. What a generator made. */
@@ -529,7 +537,6 @@ static bool generator_input(const struct sync_source *s, struct subject *p, enum
 		return false;
 	bool gone = p->kind == CHANGE_DELETED && !g->written->watch;
 	struct place place = which ? which->place : g->written->place;
-	place = place.file ? place : s->map_program.place;
 	if (gone)
 		p->written_rule = true;
 	if (!p->out)

@@ -97,10 +97,23 @@ static int make_programs(struct sync_source *s, struct error *err)
 	return 0;
 }
 
+/* What the program told stands where the program does. */
+static void place_learned(struct sync_source *s)
+{
+	for vec_each (g, &s->knowledge.map.generators) {
+		g->place = s->map_program.place;
+		for vec_each (input, &g->inputs)
+			input->place = g->place;
+		for vec_each (rule, &g->sync)
+			rule->place = rule->src.place = rule->dest.place = g->place;
+	}
+}
+
 static int collect(struct sync_source *s, struct source_generators *out, struct error *err)
 {
 	const struct sync_generator_list *learned = &s->knowledge.map.generators;
 	int r = make_programs(s, err);
+	place_learned(s);
 	const struct sync_generator *const programs[] = {&s->map_program, &s->tar_program};
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(programs); i++)
 		if (programs[i]->command.len > 0)

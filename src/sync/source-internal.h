@@ -9,7 +9,7 @@
 
 struct source_glob {
 	struct glob *glob;
-	const char *text; /* the configuration's */
+	char *text; /* the configuration's, without "./" and a slash at the end */
 	struct place place;
 };
 VEC_TYPE(source_globs, struct source_glob);

@@ -18,15 +18,19 @@ enum {
 
 void source_globs_release(struct source_globs *globs)
 {
-	for vec_each (g, globs)
+	for vec_each (g, globs) {
 		glob_free(g->glob);
+		free(g->text);
+	}
 	vec_release(globs);
 }
 
 void source_rules_release(struct source_rules *rules)
 {
-	for vec_each (r, rules)
+	for vec_each (r, rules) {
 		glob_free(r->src.glob);
+		free(r->src.text);
+	}
 	vec_release(rules);
 }
 
@@ -65,12 +69,26 @@ void classification_release(struct classification *c)
 	*c = (struct classification){0};
 }
 
+/* "./src/" is "src". */
+static char *clean_pattern(const char *pattern)
+{
+	while (str_starts_with(pattern, "./"))
+		pattern += strspn(pattern + 1, "/") + 1;
+	size_t len = strlen(pattern);
+	while (len > 1 && pattern[len - 1] == '/' && pattern[len - 2] != '\\')
+		len--;
+	return len ? xstrndup(pattern, len) : xstrdup(".");
+}
+
+/* The directory itself stands for all that is in it. */
 static int compile(const struct text *text, struct source_glob *out, struct error *err)
 {
 	CLEANUP(error_clear) struct error why = {0};
-	*out = (struct source_glob){.text = text->value, .place = text->place};
-	if (glob_compile(text->value, &out->glob, NULL, &why) < 0)
+	_cleanup_free_ char *clean = clean_pattern(text->value);
+	struct glob *glob = NULL;
+	if (glob_compile(strcmp(clean, ".") == 0 ? "**" : clean, &glob, NULL, &why) < 0)
 		return error_at(err, text->place, EINVAL, "bad pattern '%s': %s", text->value, why.message);
+	*out = (struct source_glob){.glob = glob, .text = steal(&clean), .place = text->place};
 	return 0;
 }
 

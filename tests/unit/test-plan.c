@@ -4,7 +4,10 @@
  * DIR stands for that directory in what is expected. Sections: skaffold.yaml, skiff.yaml, Dockerfile · file PATH (its text) · tree (a line each: "path", "path/", "path -> target"; a path with a
  * text of its own is enough in `file`) · base NAME (lines: workdir /x, onbuild TRIGGER) · listing IMAGE (what dependencies.command printed) · changes (lines "added
  * p", "modified p", "deleted p"; "p/" is a directory; \xNN is a byte) · plan, json (what it says) · ask (lines as in changes) and classify · map ·
- * prunes (lines "yes p" or "no p/") · error (of the source, or of the map). */
+ * prunes (lines "yes p" or "no p/") · error (of the source, or of the map).
+ *
+ * What builders tell: files IMAGE (what Jib's files goal printed) · syncmap IMAGE (what Jib or the map program printed); DIR stands for the directory
+ * there too, \xNN for a byte. What follows: generators (in running order) · outputs (what is there of them) · roots (what is watched beside the context). */
 #include "test.h"
 
 #include <errno.h>
@@ -117,6 +120,58 @@ static void lay_out(const struct test_case *test, struct laid_out *l)
 		fail_msg("%s: %s", test->title, str_text(&report));
 }
 
+static void replace_directory(const struct laid_out *l, const char *text, struct str *out)
+{
+	for (const char *found; (found = strstr(text, "DIR")); text = found + strlen("DIR")) {
+		str_add_bytes(out, text, (size_t)(found - text));
+		str_add(out, l->directory);
+	}
+	str_add(out, text);
+}
+
+/* What the builder of the image printed, as a section of that name has it; NULL: nothing. */
+static char *printed(const struct laid_out *l, const char *name, const struct artifact *artifact)
+{
+	for vec_each (section, &l->test->sections) {
+		if (strcmp(section->name, name) != 0 || strcmp(section->argument, artifact->image.value) != 0)
+			continue;
+		struct str out = {0};
+		replace_directory(l, str_text(&section->text), &out);
+		return str_steal(&out);
+	}
+	return NULL;
+}
+
+/* Twice: what the second source knows comes from the disk. */
+static int teach(const struct laid_out *l, struct sync_source *source, struct error *err)
+{
+	const struct artifact *artifact = sync_source_artifact(source);
+	_cleanup_free_ char *files_text = printed(l, "files", artifact), *map_text = printed(l, "syncmap", artifact);
+	struct build_files files = {0};
+	struct syncmap map = {0};
+	int r = files_text ? build_files_parse(files_text, strlen(files_text), artifact->context, &files, err) : 0;
+	if (r == 0 && files_text)
+		r = sync_source_teach_files(source, &files, err);
+	if (r == 0 && map_text)
+		r = syncmap_parse(map_text, strlen(map_text), artifact->context, &map, err);
+	if (r == 0 && map_text)
+		r = sync_source_teach_map(source, &map, err);
+	build_files_release(&files);
+	syncmap_release(&map);
+	return r;
+}
+
+static int new_source(const struct laid_out *l, const struct artifact *artifact, struct sync_source **source,
+		      struct error *err)
+{
+	CLEANUP(sync_source_free_cleanup) struct sync_source *taught = NULL;
+	void *data = (void *)(uintptr_t)l->test;
+	int r = sync_source_new(l->config, artifact, base_image, data, &taught, err);
+	if (r == 0)
+		r = teach(l, taught, err);
+	return r < 0 ? r : sync_source_new(l->config, artifact, base_image, data, source, err);
+}
+
 /* False where that fails, with the words in the section `error`. */
 static bool make_sources(struct laid_out *l)
 {
@@ -124,8 +179,7 @@ static bool make_sources(struct laid_out *l)
 	l->sources.items = xcalloc(l->config->artifacts.len, sizeof(*l->sources.items));
 	for (size_t i = 0; i < l->config->artifacts.len; i++) {
 		struct sync_source **source = &l->sources.items[i];
-		if (sync_source_new(l->config, l->config->artifacts.items[i], base_image, (void *)(uintptr_t)l->test,
-				    source, &err) < 0) {
+		if (new_source(l, l->config->artifacts.items[i], source, &err) < 0) {
 			_cleanup_free_ char *text = error_format(&err), *line = xasprintf("%s\n", text);
 			expect(l, "error", line);
 			return false;
@@ -195,6 +249,8 @@ static void describe_decision(const struct artifact *artifact, const struct deci
 		str_addf(out, "  %s %s → %s", copy->directory ? "make" : "copy", copy->rel, dests);
 		if (copy->mode >= 0)
 			str_addf(out, " mode %04o", (unsigned)copy->mode);
+		else if (copy->mode == MODE_KEEP)
+			str_add(out, " mode kept");
 		if (copy->owner && !(copy->owner_if_new && str_equal(copy->owner, "0:0")))
 			str_addf(out, " owner %s", copy->owner);
 		str_add_char(out, '\n');
@@ -272,6 +328,44 @@ static void check_map(const struct laid_out *l)
 	expect(l, "map", str_text(&got));
 }
 
+static void check_generators(const struct laid_out *l)
+{
+	CLEANUP(str_release) struct str got = {0};
+	const struct sync_generator *const *generators;
+	size_t count = sync_source_generators(l->sources.items[0], &generators);
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_free_ char *command = strv_join(&generators[i]->command, " ");
+		str_addf(&got, "%s\n", command);
+	}
+	expect(l, "generators", str_text(&got));
+}
+
+static void check_outputs(const struct laid_out *l)
+{
+	CLEANUP(error_clear) struct error err = {0};
+	CLEANUP(str_release) struct str got = {0};
+	struct inputs outputs = {0}, again = {0};
+	if (sync_source_outputs(l->sources.items[0], NULL, &outputs, &err) < 0 ||
+	    sync_source_outputs(l->sources.items[0], &outputs, &again, &err) < 0)
+		fail_msg("%s", err.message);
+	for vec_each (output, &again)
+		str_addf(&got, "%s\n", output->rel);
+	assert_true(hash_equal(inputs_digest(&outputs), inputs_digest(&again)));
+	inputs_release(&outputs);
+	inputs_release(&again);
+	expect(l, "outputs", str_text(&got));
+}
+
+static void check_roots(const struct laid_out *l)
+{
+	CLEANUP(strv_release) struct strv roots = {0};
+	CLEANUP(str_release) struct str got = {0};
+	sync_source_roots(l->sources.items[0], &roots);
+	for (size_t i = 1; i < roots.len; i++)
+		str_addf(&got, "%s\n", roots.items[i]);
+	expect(l, "roots", str_text(&got));
+}
+
 static void check_prunes(const struct laid_out *l)
 {
 	CLEANUP(strv_release) struct strv lines = {0};
@@ -300,6 +394,12 @@ static void run_module(const char *module)
 				check_classify(&l);
 			if (case_section(test, "map") || case_section(test, "error"))
 				check_map(&l);
+			if (case_section(test, "generators"))
+				check_generators(&l);
+			if (case_section(test, "outputs"))
+				check_outputs(&l);
+			if (case_section(test, "roots"))
+				check_roots(&l);
 			check_prunes(&l);
 		}
 		take_down(&l);
@@ -326,6 +426,20 @@ static void maps(void **state)
 	run_module("map");
 }
 
+static char state[] = "/tmp/skiff-state-XXXXXX";
+
+static int make_state(void **data)
+{
+	(void)data;
+	return mkdtemp(state) ? setenv("XDG_STATE_HOME", state, 1) : -1;
+}
+
+static int remove_state(void **data)
+{
+	(void)data;
+	return file_remove_tree(state, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,5 +447,5 @@ int main(void)
 		cmocka_unit_test(plans),
 		cmocka_unit_test(maps),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_state, remove_state);
 }
