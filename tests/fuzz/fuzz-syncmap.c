@@ -1,6 +1,8 @@
 /* What programs print: Jib's list of files, and the sync map in both forms. Refused, or every path is one that may be used. */
 #include "fuzz.h"
 
+#include <string.h>
+
 #include "base/path.h"
 #include "sync/syncmap.h"
 
@@ -21,6 +23,13 @@ static void check_dest(const char *path)
 	check(str_equal(path, "/") || path_is_safe_destination(path));
 }
 
+static void check_rule(const char *dest) /* "/app/": into it */
+{
+	_cleanup_free_ char *path = path_normalize(dest);
+	check(path_is_absolute(dest) && !strstr(dest, "//"));
+	check_dest(path);
+}
+
 static void check_paths(const struct strv *paths)
 {
 	for (size_t i = 0; i < paths->len; i++) {
@@ -39,7 +48,7 @@ static void check_map(const struct syncmap *map)
 	for vec_each (generator, &map->generators) {
 		check(generator->command.len > 0);
 		for vec_each (rule, &generator->sync)
-			check_dest(rule->dest.value);
+			check_rule(rule->dest.value);
 	}
 	check_paths(&map->build);
 	check_paths(&map->ignore);

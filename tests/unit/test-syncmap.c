@@ -108,7 +108,7 @@ static void neutral_map(void **state)
 		"building\nBEGIN SYNCMAP/1\n"
 		"{\"generated\":[{\"src\":\"out/server\",\"dest\":\"/srv/server\",\"mode\":\"0755\"},"
 		"{\"command\":[\"npm\",\"run\",\"build\"],\"inputs\":[\"src/"
-		"**\"],\"sync\":[{\"src\":\"dist\",\"dest\":\"/app\"}]},"
+		"**\"],\"sync\":[{\"src\":\"dist\",\"dest\":\"app//b/\"}]},"
 		"{\"command\":\"make "
 		"css\",\"inputs\":[\"*.scss\"],\"sync\":[{\"src\":\"/q/css\",\"dest\":\"/\"}],\"watch\":true}],"
 		"\"direct\":[{\"src\":\"public\",\"dest\":\"app/public\"}],"
@@ -129,7 +129,7 @@ static void neutral_map(void **state)
 	assert_false(npm->watch);
 	assert_string_equal(npm->inputs.items[0].value, "src/**");
 	assert_string_equal(npm->sync.items[0].src.value, "dist");
-	assert_string_equal(npm->sync.items[0].dest.value, "/app");
+	assert_string_equal(npm->sync.items[0].dest.value, "/app/b/");
 	_cleanup_free_ char *shell = strv_join(&css->command, "|");
 	assert_string_equal(shell, "sh|-c|make css");
 	assert_true(css->watch);
