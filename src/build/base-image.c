@@ -13,6 +13,17 @@ static void add_strings(struct strv *out, const json_t *array)
 	}
 }
 
+static void add_labels(struct strv *out, json_t *labels)
+{
+	const char *name;
+	json_t *value;
+	json_object_foreach(labels, name, value)
+	{
+		if (json_is_string(value))
+			strv_pushf(out, "%s=%s", name, json_string_value(value));
+	}
+}
+
 void base_image_lookup(void *docker, const char *name, struct base_image *image)
 {
 	*image = (struct base_image){0};
@@ -29,5 +40,6 @@ void base_image_lookup(void *docker, const char *name, struct base_image *image)
 	image->workdir = workdir && workdir[0] ? xstrdup(workdir) : NULL;
 	add_strings(&image->env, json_object_get(config, "Env"));
 	add_strings(&image->onbuild, json_object_get(config, "OnBuild"));
+	add_labels(&image->labels, json_object_get(config, "Labels"));
 	json_decref(answer);
 }

@@ -33,7 +33,8 @@ static int embedded_reuse(const struct build_request *request, const char *image
 
 static const struct builder builder_embedded = {BUILDER_DOCKER, embedded_describe, embedded_run, embedded_reuse};
 
-static const struct builder *const builders[] = {&builder_docker, &builder_custom, &builder_jib};
+static const struct builder *const builders[] = {&builder_docker, &builder_custom, &builder_jib, &builder_ko,
+						 &builder_buildpacks};
 
 static int find_builder(const struct build_request *request, const struct builder **builder, struct error *err)
 {
@@ -48,9 +49,11 @@ static int find_builder(const struct build_request *request, const struct builde
 			return 0;
 		}
 	}
-	return error_at(err, artifact->place, ENOTSUP,
-			"%s is built by '%s', which skiff does not carry out yet (it builds with: docker, jib, custom)",
-			artifact->image.value, builder_kind_name(artifact->builder));
+	return error_at(
+		err, artifact->place, ENOTSUP,
+		"%s is built by '%s', which skiff does not carry out yet (it builds with: docker, jib, custom, ko, "
+		"buildpacks)",
+		artifact->image.value, builder_kind_name(artifact->builder));
 }
 
 /* One build: what is found out on the way. */

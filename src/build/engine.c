@@ -37,6 +37,13 @@ int engine_tag(struct docker *docker, const char *id, const char *reference, str
 	return docker_call(docker, "POST", path, NULL, NULL, cancel, err);
 }
 
+void engine_address(struct docker *docker, struct strv *env)
+{
+	const char *host = docker ? docker_host(docker) : "";
+	if (str_starts_with(host, "unix://") || str_starts_with(host, "tcp://"))
+		strv_pushf(env, "DOCKER_HOST=%s", host);
+}
+
 int engine_reuse(const struct build_request *request, const char *image_id, const char *tag, struct error *err)
 {
 	CLEANUP(error_clear) struct error missing = {0};

@@ -10,6 +10,9 @@ int engine_image_id(struct docker *docker, const char *reference, char **id, str
 /* Gives the image another reference ("name:tag"). */
 int engine_tag(struct docker *docker, const char *id, const char *reference, struct cancel *cancel, struct error *err);
 
+/* The environment of a program that speaks with the same engine. */
+void engine_address(struct docker *docker, struct strv *env);
+
 /* builder.reuse for images: still there, and tagged. */
 int engine_reuse(const struct build_request *request, const char *image_id, const char *tag, struct error *err);
 

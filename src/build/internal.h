@@ -26,6 +26,8 @@ struct builder {
 extern const struct builder builder_docker;
 extern const struct builder builder_custom;
 extern const struct builder builder_jib;
+extern const struct builder builder_ko;
+extern const struct builder builder_buildpacks;
 
 enum { BUILD_LOG_MAX = 64 << 10 };
 

@@ -54,6 +54,15 @@ static void warn_of_workdirs(const struct source_set *sources)
 	}
 }
 
+static void warn_of_images(const struct source_set *sources)
+{
+	for (size_t i = 0; i < sources->len; i++)
+		if (sync_source_lacks_image(sources->items[i]))
+			fprintf(stderr,
+				"skiff: warning: the rules of %s are not known, because its image is not at hand\n",
+				sync_source_artifact(sources->items[i])->image.value);
+}
+
 static void print_all(const struct options *options, const struct config *config, const struct source_set *sources,
 		      const struct decision *decisions)
 {
@@ -81,6 +90,7 @@ int command_explain(const struct options *options)
 		return cli_fail(&err, EXIT_FAILED);
 	explain_changes(&options->changes, &options->arguments, &changes);
 	warn_of_workdirs(&sources);
+	warn_of_images(&sources);
 	struct decision *decisions = xcalloc(sources.len + 1, sizeof(*decisions));
 	plan_all(config, sources.items, &changes, decisions);
 	print_all(options, config, &sources, decisions);

@@ -39,6 +39,9 @@ static int map_one(const struct options *options, const struct sync_source *sour
 	if (r < 0)
 		return r;
 	warn_of_workdir(source);
+	if (sync_source_lacks_image(source))
+		fprintf(stderr, "skiff: warning: %s: its rules are not known, because its image is not at hand\n",
+			sync_source_artifact(source)->image.value);
 	if (options->json)
 		json_array_append_new(artifacts, map_json(source, &map));
 	else

@@ -126,6 +126,7 @@ static void release_other_builders(struct artifact *a)
 	free(a->buildpacks.project_descriptor);
 	strv_release(&a->buildpacks.env);
 	strv_release(&a->buildpacks.buildpacks);
+	strv_release(&a->buildpacks.volumes);
 	release_texts(&a->buildpacks.paths);
 	release_texts(&a->buildpacks.ignore);
 }

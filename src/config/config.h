@@ -132,6 +132,7 @@ struct ko_config {
 struct buildpacks_config {
 	char *builder, *run_image, *project_descriptor;
 	struct strv env, buildpacks;
+	struct strv volumes; /* host:target[:options] */
 	struct text_list paths, ignore;
 	bool trust_builder, clear_cache;
 };

@@ -54,6 +54,19 @@ void decode_ko_labels(struct decoder *d, const struct yaml_node *value, void *ta
 	}
 }
 
+void decode_buildpacks_volumes(struct decoder *d, const struct yaml_node *value, void *target)
+{
+	(void)d;
+	struct buildpacks_config *buildpacks = target;
+	for vec_each (item, &value->items) {
+		const char *host = yaml_text(yaml_get(*item, "host")), *in = yaml_text(yaml_get(*item, "target")),
+			   *options = yaml_text(yaml_get(*item, "options"));
+		if (host && in)
+			strv_pushf(&buildpacks->volumes, "%s:%s%s%s", host, in, options ? ":" : "",
+				   options ? options : "");
+	}
+}
+
 void finish_artifact_dependency(struct decoder *d, const struct yaml_node *node, void *target)
 {
 	(void)d;

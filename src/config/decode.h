@@ -27,6 +27,7 @@ void decode_custom_template(struct decoder *d, const struct yaml_node *value, vo
 void decode_container_hook(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_dockerfile_dependency(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_ko_labels(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_buildpacks_volumes(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_local_buildkit(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_local_push(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_nested_template(struct decoder *d, const struct yaml_node *value, void *target);

@@ -35,6 +35,7 @@ struct build_job {
 	bool look_anew;		    /* other folders may count from now on */
 	struct sync_source *
 		watched; /* then: the same for the loop thread, which watches by it before the builder reads anything */
+	char *image_problem; /* what the built image tells, and can't be used; NULL: all well */
 	int r;
 	struct error err;
 };
@@ -82,6 +83,27 @@ static void build_begins(void *data)
 	sem_destroy(&beginning.noted);
 }
 
+/* What only the image itself tells, where no Dockerfile does. */
+static void ask_built_image(struct build_job *job)
+{
+	CLEANUP(base_image_release) struct base_image image = {0};
+	CLEANUP(error_clear) struct error err = {0};
+	base_image_lookup(job->request.docker, job->result.image_id, &image);
+	if (sync_source_set_image(job->source, &image, &err) < 0)
+		job->image_problem = error_format(&err);
+}
+
+/* Only now the base images are surely at hand: their WORKDIR, ENV and ONBUILD. */
+static void look_again_at_bases(struct build_job *job)
+{
+	struct sync_source *better = NULL;
+	if (sync_source_new(job->lane->dev->config, job->request.artifact, base_image_lookup, job->request.docker,
+			    &better, NULL) < 0)
+		return;
+	sync_source_free(job->source);
+	job->source = better;
+}
+
 static void build_work(void *data)
 {
 	struct build_job *job = data;
@@ -98,14 +120,11 @@ static void build_work(void *data)
 				      NULL);
 	job->request.source = job->source;
 	job->r = build_artifact(&job->request, &job->result, &job->err);
-	if (job->r < 0 || job->result.cached || sync_source_listing_command(job->source))
+	if (job->r < 0)
 		return;
-	/* Only now the base images are surely at hand: their WORKDIR, ENV and ONBUILD. */
-	struct sync_source *better = NULL;
-	if (sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &better, NULL) == 0) {
-		sync_source_free(job->source);
-		job->source = better;
-	}
+	if (!job->result.cached && !sync_source_listing_command(job->source))
+		look_again_at_bases(job);
+	ask_built_image(job);
 }
 
 static void join_pending(struct lane *lane)
@@ -166,6 +185,8 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	lane_set_error(lane, NULL, NULL);
 	lane->state = LANE_BUILT;
 	tell_build(lane, job->result.cached ? "cached" : "succeeded", elapsed_ms(lane->build_started_ns));
+	if (job->image_problem)
+		tell_warning(lane->dev, job->image_problem);
 	if (new_image)
 		rebuild_dependents(lane);
 }
@@ -188,6 +209,7 @@ static void build_done(void *data)
 	}
 	vec_release(&job->request.required);
 	error_clear(&job->err);
+	free(job->image_problem);
 	free(job);
 	dev_step_all(dev);
 	dev_job_done(dev);

@@ -210,11 +210,13 @@ static bool was_carried(const struct lane *lane, const char *path)
 }
 
 /* True for a deleted path that neither the image nor a container ever had: a temporary file that came and went while its writer (sed -i, a
- * compiler) was at work. A rebuild would change nothing. Manual rules carry deletes, whatever was there. */
+ * compiler) was at work. A rebuild would change nothing. Rules that carry deletes do so, whatever was there. */
 static bool only_passed(const struct lane *lane, const struct change *change)
 {
 	const char *rel = path_below(change->path, lane->artifact->context);
-	return change->kind == CHANGE_DELETED && rel && lane->artifact->sync.mode != SYNC_MANUAL &&
+	bool carried = lane->source &&
+		       sync_source_class(lane->source, change->path, change->kind, change->directory) == PATH_DIRECT;
+	return change->kind == CHANGE_DELETED && rel && !carried && lane->artifact->sync.mode != SYNC_MANUAL &&
 	       lane->baseline.len > 0 && !lane->build_failed && !inputs_find(&lane->baseline, rel) &&
 	       !map_has(&lane->dirty, change->path) && !was_carried(lane, change->path);
 }

@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "sync/editors.h"
 #include "sync/jib.h"
+#include "sync/kodata.h"
 #include "sync/source-internal.h"
 
 /* The path that is asked about, and what the steps found out so far. */
@@ -117,6 +118,11 @@ static bool named_by(const struct source_globs *globs, const char *folder)
 	return false;
 }
 
+static bool in_kodata(const struct sync_source *s, const char *path)
+{
+	return s->kodata && path_below(path, s->kodata);
+}
+
 static bool is_input(const struct sync_source *s, const char *path, const char *rel, unsigned *ignored_line)
 {
 	if (ignored_line)
@@ -129,7 +135,7 @@ static bool is_input(const struct sync_source *s, const char *path, const char *
 		if ((source_is_git_folder(rel) && !named_by(&s->input_paths, ".git")) ||
 		    (!inside && !named_by(&s->input_paths, "..")))
 			return false;
-		return source_globs_match(&s->input_paths, rel, NULL) &&
+		return (source_globs_match(&s->input_paths, rel, NULL) || in_kodata(s, path)) &&
 		       !source_globs_match(&s->input_ignore, rel, NULL);
 	case INPUTS_LISTING:
 		if (s->listed)
@@ -367,7 +373,7 @@ static bool by_rules(const struct sync_source *s, struct subject *p)
 	bool manual = s->artifact->sync.mode == SYNC_MANUAL;
 	const struct source_rule *first = NULL;
 	for vec_each (rule, &s->rules) {
-		if (!glob_match(rule->src.glob, p->rel))
+		if (!glob_match(rule->src.glob, p->rel) || (rule->by_label && !is_input(s, p->path, p->rel, NULL)))
 			continue;
 		_cleanup_free_ char *dest = rule_destination(rule->written, p->rel, p->directory);
 		if (!dest)
@@ -375,14 +381,17 @@ static bool by_rules(const struct sync_source *s, struct subject *p)
 		first = first ? first : rule;
 		add_destination(s, p, dest, rule->written);
 	}
-	if (first && p->kind == CHANGE_DELETED && !manual) {
+	if (first && p->kind == CHANGE_DELETED && !manual && !first->by_label) {
 		p->written_rule = true;
 		obstacle(p, at(p, first->written->place), "%s was deleted, and only manual rules carry deletes",
 			 p->shown);
 	}
 	if (!first || p->obstacle)
 		return false;
-	say(p, at(p, first->written->place), "%s matches the %s rule %s", p->shown, manual ? "manual" : "direct",
+	say(p, at(p, first->written->place), "%s matches the %s rule %s", p->shown,
+	    first->by_label ? "image's"
+	    : manual	    ? "manual"
+			    : "direct",
 	    first->src.text);
 	return true;
 }
@@ -494,6 +503,30 @@ static bool told_direct(const struct sync_source *s, struct subject *p)
 	return true;
 }
 
+/* 4d. ko's static data: every file lands with ko's own mode, and what a link names is put in its place. */
+static bool by_kodata(const struct sync_source *s, struct subject *p, const struct source_glob *glob)
+{
+	const char *rest = in_kodata(s, p->path) ? path_below(p->path, s->kodata) : "";
+	bool made_by_files = p->directory && p->kind != CHANGE_DELETED; /* ko puts no directories into the image */
+	if (!*rest || made_by_files || !is_input(s, p->path, p->rel, NULL))
+		return false;
+	if (S_ISLNK(s->world.mode(s->world.data, p->path))) {
+		obstacle(p, at(p, glob->place), "%s is a link, and ko follows it", p->shown);
+		return false;
+	}
+	_cleanup_free_ char *joined = path_join(s->kodata_root, rest), *dest = path_normalize(joined);
+	if (!path_is_safe_destination(dest))
+		return false;
+	strv_push_owned(&p->dests, steal(&dest));
+	p->mode = p->directory ? -1 : KODATA_MODE;
+	if (p->out) {
+		replace_string(&p->out->owner, "0:0");
+		p->out->owner_if_new = true;
+	}
+	say(p, at(p, glob->place), "%s is static data of ko, and matches the infer pattern %s", p->shown, glob->text);
+	return true;
+}
+
 /* 4. What is copied as it is. */
 static bool direct(const struct sync_source *s, struct subject *p, enum path_class *class_)
 {
@@ -505,16 +538,16 @@ static bool direct(const struct sync_source *s, struct subject *p, enum path_cla
 		return true;
 	if (!p->obstacle && told_direct(s, p))
 		return true;
-	if (p->obstacle || s->input_kind != INPUTS_DOCKERFILE)
+	if (p->obstacle || (s->input_kind != INPUTS_DOCKERFILE && !s->kodata))
 		return false;
-	if (sync->mode == SYNC_AUTO && by_dockerfile(s, p, COPY_FOR_AUTO, sync->place)) {
+	if (sync->mode == SYNC_AUTO && !s->kodata && by_dockerfile(s, p, COPY_FOR_AUTO, sync->place)) {
 		tell_reader(s, p);
 		return true;
 	}
 	if (sync->mode == SYNC_INFER)
 		for vec_each (g, &s->infer)
 			if (glob_match(g->glob, p->rel))
-				return by_dockerfile(s, p, COPY_FOR_INFER, g->place);
+				return s->kodata ? by_kodata(s, p, g) : by_dockerfile(s, p, COPY_FOR_INFER, g->place);
 	return false;
 }
 
@@ -585,6 +618,20 @@ static const char *required_by(const struct sync_source *s)
 	return "another artifact";
 }
 
+/* Why no rule of the image's label holds. */
+static void unknown_to_label(const struct sync_source *s, struct subject *p)
+{
+	char *where = at(p, s->artifact->sync.place);
+	if (s->label_error)
+		say(p, where, "%s is an input, and %s", p->shown, s->label_error);
+	else if (!s->image_known)
+		say(p, where, "%s is an input, and the image %s, whose label has the rules, is not at hand", p->shown,
+		    s->artifact->image.value);
+	else
+		say(p, where, "%s is an input, and %s", p->shown,
+		    s->label_rules.len ? "matches no rule of the image's label" : "the image's label has no rules");
+}
+
 /* 7. What the build reads, and no rule explains. */
 static bool unknown(const struct sync_source *s, struct subject *p, enum path_class *class_)
 {
@@ -602,7 +649,12 @@ static bool unknown(const struct sync_source *s, struct subject *p, enum path_cl
 		say(p, copy_place(s, p), "%s is an input, and no sync is configured", p->shown);
 	else if (a->sync.mode == SYNC_MANUAL)
 		say(p, at(p, a->sync.place), "%s is an input, and matches no manual rule", p->shown);
-	else if (a->sync.mode == SYNC_INFER && s->input_kind == INPUTS_DOCKERFILE)
+	else if (a->sync.mode == SYNC_INFER && a->builder == BUILDER_KO && !in_kodata(s, p->path))
+		say(p, at(p, a->sync.place), "%s is an input, and ko's static data is %s", p->shown,
+		    s->kodata ? sync_source_shown(s, s->kodata) : "not known (ko.main is a pattern)");
+	else if (source_asks_label(s))
+		unknown_to_label(s, p);
+	else if (a->sync.mode == SYNC_INFER && (s->input_kind == INPUTS_DOCKERFILE || s->kodata))
 		say(p, at(p, a->sync.place), "%s is an input, and matches no infer pattern", p->shown);
 	else if (source_asks_map(s) && !s->knowledge.has_map)
 		say(p, at(p, s->map_program.place), "%s is an input, and the sync map is not known yet", p->shown);

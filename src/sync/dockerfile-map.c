@@ -52,6 +52,7 @@ void base_image_release(struct base_image *image)
 	free(image->workdir);
 	strv_release(&image->env);
 	strv_release(&image->onbuild);
+	strv_release(&image->labels);
 	*image = (struct base_image){0};
 }
 

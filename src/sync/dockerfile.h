@@ -27,6 +27,7 @@ struct base_image { /* what the engine (or nobody) knows of an image named in FR
 	char *workdir;	     /* NULL or "" = "/" */
 	struct strv env;     /* NAME=value */
 	struct strv onbuild; /* trigger lines */
+	struct strv labels;  /* NAME=value */
 };
 void base_image_release(struct base_image *image);
 

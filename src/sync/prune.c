@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "sync/kodata.h"
 #include "sync/pattern.h"
 #include "sync/source-internal.h"
 
@@ -73,6 +74,16 @@ static bool listing_below(const struct sync_source *s, const char *path)
 	return false;
 }
 
+/* What defines ko's build, or its static data. */
+static bool ko_below(const struct sync_source *s, const char *path)
+{
+	if (s->artifact->builder != BUILDER_KO)
+		return false;
+	_cleanup_free_ char *directory = ko_directory(s->artifact);
+	return path_below(directory, path) ||
+	       (s->kodata && (path_below(s->kodata, path) || path_below(path, s->kodata)));
+}
+
 bool source_inputs_below(const struct sync_source *s, const char *path, const char *rel)
 {
 	const char *const definitions[] = {s->dockerfile, s->general_ignore, s->specific_ignore};
@@ -84,7 +95,8 @@ bool source_inputs_below(const struct sync_source *s, const char *path, const ch
 	case INPUTS_DOCKERFILE:
 		return inside && dockerfile_below(s, rel);
 	case INPUTS_GLOBS:
-		return globs_below(&s->input_paths, rel) && !source_globs_match(&s->input_ignore, rel, NULL);
+		return (globs_below(&s->input_paths, rel) || ko_below(s, path)) &&
+		       !source_globs_match(&s->input_ignore, rel, NULL);
 	case INPUTS_LISTING:
 		return s->listed ? listing_below(s, path) : inside;
 	case INPUTS_TOLD:

@@ -17,6 +17,7 @@ VEC_TYPE(source_globs, struct source_glob);
 struct source_rule { /* manual, direct, an output of a generator */
 	struct source_glob src;
 	const struct sync_rule *written;
+	bool by_label; /* of the image's label: it carries deletes, and only what is an input */
 };
 VEC_TYPE(source_rules, struct source_rule);
 
@@ -93,6 +94,13 @@ struct sync_source {
 	struct copy_map copies;
 	VEC(struct source_link) links;
 
+	char *kodata;	   /* ko: the folder of the static data; NULL: none, or not known */
+	char *kodata_root; /* where it lands */
+
+	struct sync_rule_list label_rules; /* buildpacks: what the image's label says; those in `rules` point here */
+	bool image_known;
+	char *label_error; /* why the label can't be used */
+
 	char *workdir;	    /* NULL: unknown */
 	char *unknown_base; /* the image that made it so */
 };
@@ -109,7 +117,7 @@ char *source_dockerfile_place(const struct sync_source *s, unsigned line) RETURN
 /* The context as the Dockerfile's questions want it. */
 struct copy_tree source_tree(const struct sync_source *s);
 
-/* What the Dockerfile's files mean: itself, or an ignore file that counts or would. */
+/* What defines the build: the Dockerfile, an ignore file that counts or would, ko's go.mod, a project descriptor. */
 bool source_is_definition(const struct sync_source *s, const char *path);
 
 /* git's own folder changes with every git command: it counts only where somebody named it. rel: relative to the context. */
@@ -168,6 +176,12 @@ void source_rules_release(struct source_rules *rules);
 
 /* The sync rules of an artifact that others require don't count: it is rebuilt with them. */
 bool source_rules_count(const struct sync_source *s);
+
+/* A glob of the configuration, or of a label; -EINVAL with the place. */
+int source_glob_compile(const struct text *text, struct source_glob *out, struct error *err);
+
+/* True if rules of the image's label are what syncs this artifact (buildpacks, auto). */
+bool source_asks_label(const struct sync_source *s);
 
 bool source_globs_match(const struct source_globs *globs, const char *rel, const struct source_glob **which);
 

@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "format/template.h"
+#include "sync/devmode.h"
+#include "sync/kodata.h"
 #include "sync/source-internal.h"
 #include "sync/world.h"
 
@@ -51,8 +53,10 @@ void sync_source_free(struct sync_source *s)
 		free(link->target);
 	vec_release(&s->links);
 	map_release(&s->listing, NULL);
+	devmode_release(&s->label_rules);
 	char *strings[] = {s->dockerfile,  s->dockerfile_shown, s->specific_ignore, s->general_ignore,
-			   s->ignore_path, s->ignore_shown,	s->workdir,	    s->unknown_base};
+			   s->ignore_path, s->ignore_shown,	s->workdir,	    s->unknown_base,
+			   s->kodata,	   s->kodata_root,	s->label_error};
 	for (size_t i = 0; i < ARRAY_LEN(strings); i++)
 		free(strings[i]);
 	ignore_free(s->ignore);
@@ -81,7 +85,7 @@ static char *clean_pattern(const char *pattern)
 }
 
 /* The directory itself stands for all that is in it. */
-static int compile(const struct text *text, struct source_glob *out, struct error *err)
+int source_glob_compile(const struct text *text, struct source_glob *out, struct error *err)
 {
 	CLEANUP(error_clear) struct error why = {0};
 	_cleanup_free_ char *clean = clean_pattern(text->value);
@@ -96,7 +100,7 @@ int source_compile_globs(const struct text_list *texts, struct source_globs *out
 {
 	for vec_each (text, texts) {
 		struct source_glob g;
-		int r = compile(text, &g, err);
+		int r = source_glob_compile(text, &g, err);
 		if (r < 0)
 			return r;
 		vec_push(out, g);
@@ -108,7 +112,7 @@ int source_compile_rules(const struct sync_rule_list *written, struct source_rul
 {
 	for vec_each (rule, written) {
 		struct source_rule r = {.written = rule};
-		int code = compile(&rule->src, &r.src, err);
+		int code = source_glob_compile(&rule->src, &r.src, err);
 		if (code < 0)
 			return code;
 		vec_push(out, r);
@@ -249,15 +253,15 @@ static int load_dockerfile(struct sync_source *s,
 	return 0;
 }
 
-/* Without a Dockerfile only the image itself, if one is at hand, tells its WORKDIR. */
-static void ask_workdir(struct sync_source *s,
-			void (*base_image)(void *data, const char *name, struct base_image *image), void *data)
+/* Without a Dockerfile only the image itself, if one is at hand, tells its WORKDIR and its rules. */
+static void ask_image(struct sync_source *s, void (*base_image)(void *data, const char *name, struct base_image *image),
+		      void *data)
 {
 	struct base_image image = {0};
 	if (base_image)
 		base_image(data, s->artifact->image.value, &image);
 	if (image.known)
-		sync_source_set_workdir(s, image.workdir);
+		(void)sync_source_set_image(s, &image, NULL); /* sync_source_check tells */
 	else if (!s->unknown_base)
 		s->unknown_base = xstrdup(s->artifact->image.value);
 	base_image_release(&image);
@@ -282,13 +286,25 @@ static int find_inputs(struct sync_source *s,
 		s->input_kind = INPUTS_LISTING;
 		return 0;
 	}
+	if (a->builder == BUILDER_KO) {
+		s->kodata = kodata_directory(a);
+		s->kodata_root = xstrdup(KODATA_ROOT);
+	}
+	const struct {
+		enum builder_kind builder;
+		const struct text_list *paths, *ignore;
+	} globs[] = {{BUILDER_CUSTOM, &a->custom.paths, &a->custom.ignore},
+		     {BUILDER_KO, &a->ko.paths, &a->ko.ignore},
+		     {BUILDER_BUILDPACKS, &a->buildpacks.paths, &a->buildpacks.ignore}};
 	s->input_kind = a->builder == BUILDER_JIB ? INPUTS_TOLD : INPUTS_CONTEXT;
-	if (a->builder != BUILDER_CUSTOM)
-		return 0;
-	if (a->custom.paths.len > 0)
+	for (size_t i = 0; i < ARRAY_LEN(globs); i++) {
+		if (globs[i].builder != a->builder || globs[i].paths->len == 0)
+			continue;
 		s->input_kind = INPUTS_GLOBS;
-	int r = source_compile_globs(&a->custom.paths, &s->input_paths, err);
-	return r < 0 ? r : source_compile_globs(&a->custom.ignore, &s->input_ignore, err);
+		int r = source_compile_globs(globs[i].paths, &s->input_paths, err);
+		return r < 0 ? r : source_compile_globs(globs[i].ignore, &s->input_ignore, err);
+	}
+	return 0;
 }
 
 int sync_source_new(const struct config *config, const struct artifact *artifact,
@@ -309,7 +325,7 @@ int sync_source_new(const struct config *config, const struct artifact *artifact
 	if (r < 0)
 		return r;
 	if (!s->workdir)
-		ask_workdir(s, base_image, data);
+		ask_image(s, base_image, data);
 	*source = steal(&s);
 	return 0;
 }
@@ -317,12 +333,6 @@ int sync_source_new(const struct config *config, const struct artifact *artifact
 void sync_source_set_world(struct sync_source *s, struct sync_world world)
 {
 	s->world = world;
-}
-
-void sync_source_set_workdir(struct sync_source *s, const char *workdir)
-{
-	replace_string(&s->workdir, workdir && *workdir ? workdir : "/");
-	replace_string(&s->unknown_base, NULL);
 }
 
 const char *sync_source_listing_command(const struct sync_source *s)
@@ -453,14 +463,25 @@ struct copy_tree source_tree(const struct sync_source *s)
 
 int sync_source_check(const struct sync_source *s, struct error *err)
 {
+	if (s->label_error)
+		return error_at(err, s->artifact->image.place, EINVAL, "%s", s->label_error);
 	struct copy_tree tree = source_tree(s);
 	return s->input_kind == INPUTS_DOCKERFILE ? copy_map_check_sources(&s->copies, &tree, err) : 0;
+}
+
+/* What the builders without a Dockerfile are steered by, inside the context. */
+static bool builder_definition(const struct artifact *a, const char *path)
+{
+	if (a->builder == BUILDER_KO)
+		return ko_is_definition(a, path);
+	const char *below = a->builder == BUILDER_BUILDPACKS ? path_below(path, a->context) : NULL;
+	return below && str_equal(below, a->buildpacks.project_descriptor);
 }
 
 bool source_is_definition(const struct sync_source *s, const char *path)
 {
 	return str_equal(path, s->dockerfile) || str_equal(path, s->specific_ignore) ||
-	       str_equal(path, s->general_ignore);
+	       str_equal(path, s->general_ignore) || builder_definition(s->artifact, path);
 }
 
 char *source_dockerfile_place(const struct sync_source *s, unsigned line)

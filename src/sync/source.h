@@ -61,8 +61,12 @@ struct sync_world {
 };
 void sync_source_set_world(struct sync_source *source, struct sync_world world);
 
-/* The WORKDIR that the built image turned out to have (for a builder without a Dockerfile). */
-void sync_source_set_workdir(struct sync_source *source, const char *workdir);
+/* What the built image turned out to be, for a builder without a Dockerfile (with one: nothing to do): its WORKDIR, the rules of a buildpack's
+ * label, ko's data folder. -EINVAL if the label can't be used: the source then has no rules, and sync_source_check says the same. */
+int sync_source_set_image(struct sync_source *source, const struct base_image *image, struct error *err);
+
+/* True if only the image would tell where files land, and none is at hand. */
+bool sync_source_lacks_image(const struct sync_source *source);
 
 /* custom's dependencies.command: NULL where none is configured. Its answer, a JSON array of paths relative to the context, comes in as a value;
  * until it does, every file of the context counts as an input. -EINVAL if it is no such array (the earlier answer stays). */
@@ -141,7 +145,7 @@ const char *sync_source_dockerfile(const struct sync_source *source); /* absolut
 /* How a path of the host is shown: relative to the context, absolute where outside of it. Points into path, or "." */
 const char *sync_source_shown(const struct sync_source *source, const char *path);
 
-/* -ENOENT, with the place, if a source of a COPY or ADD matches nothing in the context (facts/skaffold.md: an error). Lists only the directories
+/* -EINVAL if the image's label can't be used. -ENOENT, with the place, if a source of a COPY or ADD matches nothing in the context (facts/skaffold.md: an error). Lists only the directories
  * that a wildcard names. 0 otherwise. */
 int sync_source_check(const struct sync_source *source, struct error *err);
 

@@ -241,11 +241,11 @@ static void names_builders_that_are_not_there_yet(void **state)
 	(void)state;
 	struct build_test t;
 	test_init(&t);
-	configure(&t, "    ko: {}\n");
+	configure(&t, "    bazel: {target: \"//:app.tar\"}\n");
 	CLEANUP(error_clear) struct error err = {0};
 	CLEANUP(build_result_release) struct build_result result = {0};
 	assert_int_equal(build_artifact(&t.request, &result, &err), -ENOTSUP);
-	assert_non_null(strstr(err.message, "'ko'"));
+	assert_non_null(strstr(err.message, "'bazel'"));
 	assert_non_null(strstr(err.where, "skaffold.yaml:6:"));
 	test_release(&t);
 }

@@ -2,7 +2,7 @@
  * directory of its own, which is the working directory then.
  *
  * DIR stands for that directory in what is expected. Sections: skaffold.yaml, skiff.yaml, Dockerfile · file PATH (its text) · tree (a line each: "path", "path/", "path -> target"; a path with a
- * text of its own is enough in `file`) · base NAME (lines: workdir /x, onbuild TRIGGER) · listing IMAGE (what dependencies.command printed) · changes (lines "added
+ * text of its own is enough in `file`) · base NAME (lines: workdir /x, onbuild TRIGGER, label NAME=VALUE) · listing IMAGE (what dependencies.command printed) · changes (lines "added
  * p", "modified p", "deleted p"; "p/" is a directory; \xNN is a byte) · plan, json (what it says) · ask (lines as in changes) and classify · map ·
  * prunes (lines "yes p" or "no p/") · error (of the source, or of the map).
  *
@@ -88,6 +88,8 @@ static void base_image(void *data, const char *name, struct base_image *image)
 				replace_string(&image->workdir, lines.items[i] + strlen("workdir "));
 			else if (str_starts_with(lines.items[i], "onbuild "))
 				strv_push(&image->onbuild, lines.items[i] + strlen("onbuild "));
+			else if (str_starts_with(lines.items[i], "label "))
+				strv_push(&image->labels, lines.items[i] + strlen("label "));
 		}
 	}
 }
