@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +28,29 @@ void dev_job_done(struct dev *dev)
 		loop_stop(dev->loop);
 }
 
+struct call {
+	void (*call)(void *data);
+	void *data;
+	sem_t done;
+};
+
+static void run_call(void *data)
+{
+	struct call *call = data;
+	call->call(call->data);
+	sem_post(&call->done);
+}
+
+void dev_call(struct dev *dev, void (*call)(void *data), void *data)
+{
+	struct call waiting = {.call = call, .data = data};
+	sem_init(&waiting.done, 0, 0);
+	loop_post(dev->loop, run_call, NULL, &waiting);
+	while (sem_wait(&waiting.done) < 0 && errno == EINTR)
+		;
+	sem_destroy(&waiting.done);
+}
+
 void dev_happened(struct dev *dev)
 {
 	dev->said_idle = false;
@@ -38,10 +62,12 @@ static void wind_down(struct dev *dev)
 	cancel_request(dev->cancel);
 	if (dev->phase == DEV_STOPPING)
 		line_pipe_close(dev->lines);
-	for vec_each (lane, &dev->lanes)
+	for vec_each (lane, &dev->lanes) {
+		lane_generate_stop(*lane);
 		for vec_each (instance, &(*lane)->instances)
 			if ((*instance)->logs)
 				cancel_request((*instance)->logs);
+	}
 	if (dev->jobs == 0)
 		loop_stop(dev->loop);
 }
@@ -70,13 +96,17 @@ static void say_quiet(struct dev *dev)
 {
 	if (dev->phase != DEV_RUNNING || dev->reload || dev->said_idle || !everything_quiet(dev))
 		return;
-	bool all_running = true;
+	bool all_running = true, mapping = false; /* a map that is asked for holds up `idle` alone */
+	for vec_each (lane, &dev->lanes)
+		mapping = mapping || (*lane)->mapping || (*lane)->wants_map;
 	for vec_each (lane, &dev->lanes)
 		all_running = all_running && !(*lane)->error && (!lane_deploys(*lane) || (*lane)->instances.len > 0);
 	if (all_running && !dev->ready) {
 		dev->ready = true;
 		tell_ready(dev);
 	}
+	if (mapping)
+		return;
 	tell_idle(dev);
 	dev->said_idle = true;
 }
@@ -106,6 +136,8 @@ void dev_step_all(struct dev *dev)
 		return;
 	for vec_each (lane, &dev->lanes)
 		lane_step(*lane);
+	for vec_each (lane, &dev->lanes)
+		lane_map(*lane);
 	if (dev->phase == DEV_STARTING && everything_built(dev))
 		dev->phase = DEV_RUNNING;
 	if (dev->phase == DEV_RUNNING) {
@@ -348,6 +380,8 @@ static int start_round(struct dev *dev, struct error *err)
 	for (size_t i = 0; i < dev->config->warnings.len; i++)
 		tell_warning(dev, dev->config->warnings.items[i]);
 	instances_follow(dev);
+	for vec_each (lane, &dev->lanes)
+		lane_start_programs(*lane);
 	configuration_changed(dev); /* between its loading and the beginning of watching */
 	if (dev->config->docker_images.len > 0)
 		deploy_extras(dev);

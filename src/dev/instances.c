@@ -128,8 +128,8 @@ static void open_done(void *data)
 	instance->session = job->session;
 	if (job->r == 0 && instance->stuck) {
 		instance->stuck = false;
-		if (lane->owned.len == 0 && !lane->build_failed)
-			lane_set_error(lane, NULL, NULL);
+		if (lane->owned.len == 0)
+			lane_set_well(lane);
 	}
 	instance->behind = instance->behind || lane->owned.len > 0;
 	error_clear(&job->err);

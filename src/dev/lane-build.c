@@ -1,6 +1,5 @@
 /* Building and deploying: what a lane does when copying is not enough. */
 #include <errno.h>
-#include <semaphore.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -21,16 +20,15 @@ bool lane_may_build(const struct lane *lane)
 		if (required->wants_build || required->state == LANE_BUILDING || !required->image_id)
 			return false;
 	}
-	for vec_each (other, &dev->lanes) /* two builds in one context get in each other's way */
-		if ((*other)->state == LANE_BUILDING && str_equal((*other)->artifact->context, lane->artifact->context))
-			return false;
-	return true;
+	return lane_context_is_free(lane); /* two at work in one context get in each other's way */
 }
 
 struct build_job {
 	struct lane *lane;
 	struct build_request request;
 	struct build_result result;
+	struct outputs outputs;
+	uint64_t built_ns;	    /* as struct lane has it */
 	struct sync_source *source; /* as the Dockerfile is when the build begins */
 	bool look_anew;		    /* other folders may count from now on */
 	struct sync_source *
@@ -46,15 +44,9 @@ static void build_line(void *data, int stream, const char *line, size_t len)
 	line_pipe_put(job->lane->dev->lines, EVENT_PROGRESS, job->lane->artifact->image.value, NULL, stream, line, len);
 }
 
-struct beginning {
-	struct build_job *job;
-	sem_t noted;
-};
-
 static void note_beginning(void *data)
 {
-	struct beginning *beginning = data;
-	struct build_job *job = beginning->job;
+	struct build_job *job = data;
 	struct lane *lane = job->lane;
 	watch_look(lane->dev->watch); /* what happened until now is told now */
 	if (job->watched) { /* also where the build fails: what it lacks may be made where nobody looked before */
@@ -68,19 +60,13 @@ static void note_beginning(void *data)
 			change->kind =
 				CHANGE_MODIFIED; /* the image gets it: that it is deleted again is then not nothing */
 	change_set_append(&lane->before_build, &lane->pending);
-	sem_post(&beginning->noted);
 }
 
 /* Draws the line between the changes that the baseline holds and those after it. */
 static void build_begins(void *data)
 {
 	struct build_job *job = data;
-	struct beginning beginning = {.job = job};
-	sem_init(&beginning.noted, 0, 0);
-	loop_post(job->lane->dev->loop, note_beginning, NULL, &beginning);
-	while (sem_wait(&beginning.noted) < 0 && errno == EINTR)
-		;
-	sem_destroy(&beginning.noted);
+	dev_call(job->lane->dev, note_beginning, job);
 }
 
 /* What only the image itself tells, where no Dockerfile does. */
@@ -122,9 +108,14 @@ static void build_work(void *data)
 	job->r = build_artifact(&job->request, &job->result, &job->err);
 	if (job->r < 0)
 		return;
+	job->built_ns = job->result.cached ? 0 : realtime_ns();
 	if (!job->result.cached && !sync_source_listing_command(job->source))
 		look_again_at_bases(job);
 	ask_built_image(job);
+	if (sync_source_needs_map(job->source))
+		return;
+	CLEANUP(error_clear) struct error err = {0};
+	(void)outputs_of_image(job->lane, job->source, job->result.image_id, job->built_ns, &job->outputs, &err);
 }
 
 static void join_pending(struct lane *lane)
@@ -178,11 +169,17 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	job->result.baseline = (struct inputs){0};
 	note_dirty(lane);
 	join_pending(lane);
+	lane_take_outputs(lane, &job->outputs, job->result.cached);
+	map_release(&lane->seen_by_generators, NULL); /* in the baseline now */
 	replace_string(&lane->tag, job->result.tag);
 	replace_string(&lane->image_id, job->result.image_id);
-	lane->build_failed = false;
+	lane->built_ns = job->built_ns;
+	lane->built = true;
+	lane->build_failed = lane->generate_failed = false;
 	lane->force_build = false;
-	lane_set_error(lane, NULL, NULL);
+	lane->wants_map = sync_source_needs_map(lane->source);
+	if (!lane_programs_fail(lane))
+		lane_set_error(lane, NULL, NULL);
 	lane->state = LANE_BUILT;
 	tell_build(lane, job->result.cached ? "cached" : "succeeded", elapsed_ms(lane->build_started_ns));
 	if (job->image_problem)
@@ -201,6 +198,8 @@ static void build_done(void *data)
 	else
 		build_succeeded(lane, job);
 	build_result_release(&job->result);
+	inputs_release(&job->outputs.scan);
+	inputs_release(&job->outputs.image);
 	sync_source_free(job->source);
 	sync_source_free(job->watched);
 	for vec_each (pair, &job->request.required) {
@@ -221,9 +220,8 @@ void lane_build(struct lane *lane)
 	struct build_job *job = xcalloc(1, sizeof(*job));
 	job->lane = lane;
 	job->look_anew = lane->definitions_changed;
-	change_set_release(&lane->pending); /* the build reads the tree, and what changes from here on comes again */
-	lane->first_event_ns = 0;
-	lane->announced_wait = false;
+	lane_drop_pending(lane); /* the build reads the tree, and what changes from here on comes again */
+	change_set_release(&lane->failed);
 	job->request = (struct build_request){
 		.config = dev->config,
 		.artifact = lane->artifact,
@@ -299,7 +297,9 @@ static void deploy_done(void *data)
 		published_ports_release(&job->ports);
 	} else {
 		replace_string(&lane->deployed_id, lane->image_id);
-		lane_prune_owned(lane);
+		if (lane->built)
+			lane_prune_owned(lane);
+		lane->built = false;
 		tell_deploy(lane, "succeeded", lane->build_started_ns ? elapsed_ms(lane->build_started_ns) : -1,
 			    &job->ports);
 		replace_ports(dev, lane->artifact->image.value, &job->ports);

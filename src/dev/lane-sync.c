@@ -14,144 +14,29 @@
 #include "base/path.h"
 #include "dev/lane.h"
 
-struct candidate {
-	struct carry_item item;
-	unsigned host_mode;
-	struct hash hash;
-	bool known; /* what the destination holds: */
-	enum carry_kind known_kind;
-	unsigned known_mode;
-	struct hash known_hash;
-	bool skip; /* same, gone by now, or nothing that can be carried (a socket) */
-};
-
 /* One batch; shared by the jobs of its instances, read-only once prepared. */
 struct batch {
 	struct lane *lane;
-	VEC(struct candidate) candidates;
+	struct candidate_list candidates;
 	struct carry carry;
-	struct sync_timing timing;
+	struct sync_story story;
+	char *path;	     /* story's: what a generator was run for */
+	struct strv command; /* story's: of that generator */
 	unsigned users;
 	int r; /* of the host's hooks */
 	struct error err;
 };
 
-void owned_free(void *data)
-{
-	struct owned *owned = data;
-	if (owned) {
-		free(owned->src);
-		free(owned->owner);
-	}
-	free(owned);
-}
-
 static void batch_unref(struct batch *batch)
 {
 	if (--batch->users > 0)
 		return;
-	for vec_each (c, &batch->candidates) {
-		free(c->item.src);
-		free(c->item.dest);
-		free(c->item.owner);
-	}
-	vec_release(&batch->candidates);
+	candidates_release(&batch->candidates);
 	carry_release(&batch->carry);
+	free(batch->path);
+	strv_release(&batch->command);
 	error_clear(&batch->err);
 	free(batch);
-}
-
-bool lane_image_holds(const struct lane *lane, const char *src, const char *dest)
-{
-	const struct copy_map *map = lane->source ? sync_source_copy_map(lane->source) : NULL;
-	const char *rel = path_below(src, lane->artifact->context);
-	if (!map || !rel)
-		return false;
-	for vec_each (rule, &map->rules) {
-		_cleanup_free_ char *lands = NULL;
-		if (rule->final && copy_rule_destination(rule, rel, &lands) && str_equal(lands, dest))
-			return true;
-	}
-	return false;
-}
-
-static enum carry_kind kind_of_mode(unsigned mode)
-{
-	return S_ISLNK(mode) ? CARRY_SYMLINK : S_ISDIR(mode) ? CARRY_DIRECTORY : CARRY_FILE;
-}
-
-/* When last something above the destination was no directory: what it held before that is gone. 0: never. */
-static uint64_t replaced_above(const struct lane *lane, const char *dest)
-{
-	uint64_t last = 0;
-	_cleanup_free_ char *above = path_dir(dest);
-	while (!str_equal(above, "/")) {
-		const struct owned *owned = map_get(&lane->owned, above);
-		if (owned && owned->replaced > last)
-			last = owned->replaced;
-		char *next = path_dir(above);
-		free(above);
-		above = next;
-	}
-	return last;
-}
-
-/* What the destination holds, as far as is known: what was carried there, else what the image's build read. */
-static void look_up_known(const struct lane *lane, struct candidate *c)
-{
-	const struct owned *owned = map_get(&lane->owned, c->item.dest);
-	uint64_t replaced = replaced_above(lane, c->item.dest);
-	if (owned) {
-		c->known = !owned->unsure && owned->number > replaced && owned->kind != CARRY_DELETE &&
-			   owned->mode == c->item.mode;
-		c->known_kind = owned->kind;
-		c->known_mode = owned->host_mode;
-		c->known_hash = owned->hash;
-		return;
-	}
-	const char *rel = path_below(c->item.src, lane->artifact->context);
-	bool deployed = str_equal(lane->image_id, lane->deployed_id); /* else the baseline is another image's */
-	const struct input *input = rel && deployed ? inputs_find(&lane->baseline, rel) : NULL;
-	if (!input || replaced > 0 || map_has(&lane->dirty, c->item.src) ||
-	    !lane_image_holds(lane, c->item.src, c->item.dest))
-		return;
-	c->known = true;
-	c->known_kind = kind_of_mode(input->mode);
-	c->known_mode = input->mode;
-	c->known_hash = input->hash;
-}
-
-static int hash_source(const char *path, unsigned mode, struct hash *hash)
-{
-	if (S_ISLNK(mode)) {
-		char target[PATH_MAX];
-		ssize_t n = readlink(path, target, sizeof(target));
-		if (n < 0)
-			return -errno;
-		*hash = hash_bytes(target, (size_t)n);
-		return 0;
-	}
-	if (S_ISDIR(mode)) {
-		*hash = (struct hash){0};
-		return 0;
-	}
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	return fd < 0 ? -errno : hash_fd(fd, hash, NULL);
-}
-
-static void prepare_candidate(struct candidate *c)
-{
-	struct stat st;
-	if (c->item.kind == CARRY_DELETE)
-		return;
-	c->skip = lstat(c->item.src, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode));
-	if (c->skip)
-		return; /* gone again: a change of its own will tell */
-	c->host_mode = st.st_mode;
-	c->item.kind = kind_of_mode(st.st_mode);
-	c->skip = hash_source(c->item.src, st.st_mode, &c->hash) == -ENOENT ||
-		  (c->known && c->known_kind == c->item.kind && c->known_mode == c->host_mode &&
-		   hash_equal(c->known_hash, c->hash));
 }
 
 static char *shown_paths(const struct batch *batch, bool deletes)
@@ -159,7 +44,7 @@ static char *shown_paths(const struct batch *batch, bool deletes)
 	CLEANUP(strv_release) struct strv paths = {0};
 	_cleanup_free_ char *cwd = path_absolute(".");
 	for vec_each (c, &batch->candidates) {
-		const char *path = c->item.src ? c->item.src : c->item.dest;
+		const char *path = c->origin ? c->origin : c->item.src ? c->item.src : c->item.dest;
 		const char *below = path_below(path, cwd);
 		if (!c->skip && (c->item.kind == CARRY_DELETE) == deletes)
 			strv_push(&paths, below ? below : path);
@@ -197,66 +82,13 @@ static int run_host_hooks(struct batch *batch, const struct hook_list *hooks, st
 static void prepare_work(void *data)
 {
 	struct batch *batch = data;
-	for vec_each (c, &batch->candidates)
-		prepare_candidate(c);
-	batch->r = run_host_hooks(batch, &batch->lane->artifact->sync.before, &batch->err);
-}
-
-static int compare_items(const void *a, const void *b)
-{
-	const struct carry_item *x = a, *y = b;
-	int order = (x->kind == CARRY_DELETE) - (y->kind == CARRY_DELETE);
-	return order ? order : strcmp(x->dest, y->dest);
-}
-
-/* Adds a copy of the item. */
-static void carry_add(struct carry *carry, const struct carry_item *item)
-{
-	struct carry_item *added = vec_add(carry);
-	*added = *item;
-	added->src = xstrdup_or_null(item->src);
-	added->dest = xstrdup(item->dest);
-	added->owner = xstrdup_or_null(item->owner);
-}
-
-/* The journal's line of one destination, written before it is sent. */
-static void own(struct lane *lane, const struct candidate *c)
-{
-	const struct owned *old = map_get(&lane->owned, c->item.dest);
-	struct owned *owned = xcalloc(1, sizeof(*owned));
-	uint64_t number = ++lane->carried;
-	*owned = (struct owned){.kind = c->item.kind,
-				.src = xstrdup_or_null(c->item.src),
-				.mode = c->item.mode,
-				.owner = xstrdup_or_null(c->item.owner),
-				.owner_if_new = c->item.owner_if_new,
-				.hash = c->hash,
-				.host_mode = c->host_mode,
-				.number = number,
-				.replaced = c->item.kind != CARRY_DIRECTORY ? number
-					    : old			    ? old->replaced
-									    : 0};
-	owned_free(map_set(&lane->owned, c->item.dest, owned));
-}
-
-static void sort_items(struct carry *carry)
-{
-	if (carry->len > 1)
-		qsort(carry->items, carry->len, sizeof(*carry->items), compare_items);
-}
-
-static void all_owned(const struct lane *lane, struct carry *carry)
-{
-	for map_each (entry, &lane->owned) {
-		const struct owned *owned = entry->value;
-		carry_add(carry, &(struct carry_item){.kind = owned->kind,
-						      .src = owned->src,
-						      .dest = entry->key,
-						      .mode = owned->mode,
-						      .owner = owned->owner,
-						      .owner_if_new = owned->owner_if_new});
+	struct kept *kept = NULL;
+	for vec_each (c, &batch->candidates) {
+		if (c->generated && !kept)
+			(void)lane_open_kept(batch->lane, &kept, NULL);
+		candidate_prepare(c, kept);
 	}
-	sort_items(carry);
+	batch->r = run_host_hooks(batch, &batch->lane->artifact->sync.before, &batch->err);
 }
 
 struct apply_job {
@@ -389,7 +221,7 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
 	bool again = broken && lane_retry_later(lane);
 	if (!again || job->r != -ENOENT) /* a container that is being replaced: the next list tells of that */
-		tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->timing, message);
+		tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->story, message);
 	if (again) {
 		lane->dev->runtime->ops->close(steal(&job->instance->session));
 		return;
@@ -401,14 +233,6 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 		lane_set_error(lane, "sync", message);
 }
 
-static bool any_stuck(const struct lane *lane)
-{
-	for vec_each (instance, &lane->instances)
-		if ((*instance)->stuck)
-			return true;
-	return false;
-}
-
 static void apply_done(void *data)
 {
 	struct apply_job *job = data;
@@ -417,16 +241,15 @@ static void apply_done(void *data)
 	struct lane *lane = batch->lane;
 	struct dev *dev = lane->dev;
 	instance->busy = false;
-	batch->timing.transfer_us = job->report.transfer_us;
+	batch->story.transfer_us = job->report.transfer_us;
 	note_carried(lane, job);
 	if (job->r < 0) {
 		apply_failed(lane, job);
 	} else {
 		instance->behind = instance->stuck = false;
 		lane->retries = 0;
-		if (!lane->build_failed && !any_stuck(lane))
-			lane_set_error(lane, NULL, NULL);
-		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->timing, NULL);
+		lane_set_well(lane);
+		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->story, NULL);
 	}
 	carry_report_release(&job->report);
 	carry_release(&job->everything);
@@ -453,7 +276,7 @@ static void apply_to(struct batch *batch, struct lane_instance *instance)
 	job->carry = &batch->carry;
 	job->running = instance->info.running;
 	if (instance->behind) {
-		all_owned(batch->lane, &job->everything);
+		lane_all_owned(batch->lane, &job->everything);
 		job->carry = &job->everything;
 	}
 	batch->users++;
@@ -492,12 +315,10 @@ static void prepare_done(void *data)
 			(*instance)->behind = (*instance)->stuck = true;
 	}
 	for vec_each (c, &batch->candidates) {
-		if (c->skip)
-			continue;
-		own(lane, c);
-		carry_add(&batch->carry, &c->item);
+		if (!c->skip)
+			carry_owned(&batch->carry, c->item.dest, lane_own(lane, c));
 	}
-	sort_items(&batch->carry);
+	carry_sort(&batch->carry);
 	batch->users = 0;
 	if (batch->r < 0 || dev->phase == DEV_STOPPING) {
 		batch->users = 1;
@@ -508,34 +329,25 @@ static void prepare_done(void *data)
 	dev_job_done(dev);
 }
 
-static struct batch *batch_new(struct lane *lane)
+static struct batch *batch_new(struct lane *lane, const struct sync_story *story)
 {
 	struct batch *batch = xcalloc(1, sizeof(*batch));
 	batch->lane = lane;
-	batch->timing = (struct sync_timing){.first_event_ns = lane->sync_first_event_ns,
-					     .planned_ns = lane->planned_ns,
-					     .decided_ns = monotonic_ns()};
+	batch->story = *story;
+	if (!story->command)
+		return batch;
+	batch->path = xstrdup_or_null(story->path);
+	strv_extend(&batch->command, story->command);
+	batch->story.path = batch->path;
+	batch->story.command = &batch->command;
 	return batch;
 }
 
-void lane_sync(struct lane *lane, struct decision *decision)
+void lane_sync(struct lane *lane, struct candidate_list *candidates, const struct sync_story *story)
 {
-	struct batch *batch = batch_new(lane);
-	for vec_each (copy, &decision->copies) {
-		for (size_t i = 0; i < copy->dests.len; i++) {
-			struct candidate *c = vec_add(&batch->candidates);
-			c->item = (struct carry_item){.kind = copy->directory ? CARRY_DIRECTORY : CARRY_FILE,
-						      .src = xstrdup(copy->src),
-						      .dest = xstrdup(copy->dests.items[i]),
-						      .mode = copy->mode,
-						      .owner = xstrdup_or_null(copy->owner),
-						      .owner_if_new = copy->owner_if_new};
-			look_up_known(lane, c);
-		}
-	}
-	for (size_t i = 0; i < decision->deletes.len; i++)
-		vec_push(&batch->candidates, (struct candidate){.item = {.kind = CARRY_DELETE,
-									 .dest = xstrdup(decision->deletes.items[i])}});
+	struct batch *batch = batch_new(lane, story);
+	batch->candidates = *candidates;
+	*candidates = (struct candidate_list){0};
 	lane->state = LANE_SYNCING;
 	dev_job(lane->dev, prepare_work, prepare_done, batch);
 }
@@ -543,17 +355,5 @@ void lane_sync(struct lane *lane, struct decision *decision)
 void lane_catch_up(struct lane *lane)
 {
 	lane->state = LANE_SYNCING;
-	lane->sync_first_event_ns = lane->planned_ns = 0;
-	apply_to_all(batch_new(lane));
-}
-
-void lane_prune_owned(struct lane *lane)
-{
-	for map_each (entry, &lane->owned) {
-		const struct owned *owned = entry->value;
-		const char *rel = owned->src ? path_below(owned->src, lane->artifact->context) : NULL;
-		bool built = rel && inputs_find(&lane->baseline, rel) && lane_image_holds(lane, owned->src, entry->key);
-		if (built || !owned->src || !file_exists(owned->src))
-			owned_free(map_remove(&lane->owned, entry->key));
-	}
+	apply_to_all(batch_new(lane, &(struct sync_story){.decided_ns = monotonic_ns()}));
 }

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "sync/kept.h"
 
 static void retry_now(void *data)
 {
@@ -42,6 +43,13 @@ void lane_free(struct lane *lane)
 	sync_source_free(lane->source);
 	change_set_release(&lane->pending);
 	change_set_release(&lane->before_build);
+	change_set_release(&lane->failed);
+	inputs_release(&lane->outputs.scan);
+	inputs_release(&lane->outputs.image);
+	map_release(&lane->seen_by_generators, NULL);
+	lane_free_programs(lane);
+	kept_close(lane->kept);
+	free(lane->own_path);
 	map_release(&lane->owned, owned_free);
 	inputs_release(&lane->baseline);
 	map_release(&lane->dirty, NULL);
@@ -69,6 +77,20 @@ void lane_set_error(struct lane *lane, const char *about, const char *message)
 	replace_string(&lane->error, message);
 }
 
+static bool any_stuck(const struct lane *lane)
+{
+	for vec_each (instance, &lane->instances)
+		if ((*instance)->stuck)
+			return true;
+	return false;
+}
+
+void lane_set_well(struct lane *lane)
+{
+	if (!lane->build_failed && !lane->generate_failed && !any_stuck(lane) && !lane_programs_fail(lane))
+		lane_set_error(lane, NULL, NULL);
+}
+
 /* Nothing below a root of this lane? Then its changes are another's. */
 static bool concerns(const struct lane *lane, const struct strv *roots, const struct change *change)
 {
@@ -94,13 +116,18 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 	for vec_each (change, changes) {
 		if (!concerns(lane, &roots, change))
 			continue;
-		/* What is added while an image is built may be in it: that it is deleted again is then not nothing. */
-		bool maybe_built = lane->state == LANE_BUILDING && change->kind == CHANGE_ADDED;
+		/* What is added while an image is built may be in it, or read by a generator: that it is deleted again is then not
+		 * nothing. */
+		bool at_work = lane->state == LANE_BUILDING || lane->state == LANE_GENERATING;
+		bool maybe_built = at_work && change->kind == CHANGE_ADDED;
+		if (lane->state == LANE_GENERATING && change->kind != CHANGE_DELETED)
+			map_set(&lane->seen_by_generators, change->path, NULL);
 		change_set_add(&lane->pending, maybe_built ? CHANGE_MODIFIED : change->kind, change->directory,
 			       change->path);
 	}
 	if (lane->pending.len == before)
 		return;
+	lane->pending_from_run = false;
 	if (before == 0)
 		lane->first_event_ns = first_event_ns;
 	change_set_sort(&lane->pending);
@@ -119,7 +146,7 @@ bool lane_is_quiet(const struct lane *lane)
 				   (lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry));
 }
 
-static void drop_pending(struct lane *lane)
+void lane_drop_pending(struct lane *lane)
 {
 	change_set_release(&lane->pending);
 	lane->first_event_ns = 0;
@@ -189,21 +216,69 @@ static void step_copy(struct lane *lane, struct decision *d)
 		return;
 	}
 	tell_decision(lane, d);
+	CLEANUP(candidates_release) struct candidate_list candidates = {0};
+	candidates_of_decision(lane, d, &candidates);
+	const struct sync_story story = {.first_event_ns = lane->first_event_ns,
+					 .planned_ns = lane->planned_ns,
+					 .decided_ns = monotonic_ns()};
 	bool retry_build = lane->build_failed;
 	_cleanup_free_ char *reason =
 		retry_build ? xstrdup(lane->build_reason ? lane->build_reason : "the last build failed") : NULL;
-	lane->sync_first_event_ns = lane->first_event_ns;
-	drop_pending(lane);
-	lane_sync(lane, d);
+	lane_drop_pending(lane);
+	lane_sync(lane, &candidates, &story);
 	if (retry_build) /* what was carried may be what the failed build lacked */
 		lane_want_build(lane, reason);
+}
+
+/* With those of the last run, where that failed. True if there were any: the plan may be another then. */
+static bool join_failed(struct lane *lane)
+{
+	if (lane->failed.len == 0)
+		return false;
+	change_set_append(&lane->failed, &lane->pending);
+	lane->pending = lane->failed;
+	lane->failed = (struct change_set){0};
+	change_set_sort(&lane->pending);
+	return true;
+}
+
+static void step_generate(struct lane *lane, struct decision *d)
+{
+	struct dev *dev = lane->dev;
+	if (!dev->settled)
+		return;
+	if (!dev->options->auto_sync && !dev->forced) {
+		wait_with_pending(lane, "automatic copies are off; press Enter to generate and copy");
+		return;
+	}
+	if (lane->build_failed || !lane_deploys(lane)) {
+		step_rebuild(lane, d);
+		return;
+	}
+	if (lane->instances.len == 0) {
+		if (!dev->listing)
+			wait_with_pending(lane, "no container is there yet");
+		return;
+	}
+	if (!lane_context_is_free(lane))
+		return; /* the end of what is at work there steps again */
+	if (join_failed(lane)) {
+		lane_step(lane);
+		return;
+	}
+	if (lane_feeds_itself(lane, d)) {
+		lane_drop_pending(lane);
+		return;
+	}
+	tell_decision(lane, d);
+	lane_generate(lane, d);
 }
 
 static bool was_carried(const struct lane *lane, const char *path)
 {
 	for map_each (entry, &lane->owned) {
 		const struct owned *owned = entry->value;
-		if (str_equal(owned->src, path))
+		if (str_equal(owned->origin ? owned->origin : owned->src, path))
 			return true;
 	}
 	return false;
@@ -218,14 +293,15 @@ static bool only_passed(const struct lane *lane, const struct change *change)
 		       sync_source_class(lane->source, change->path, change->kind, change->directory) == PATH_DIRECT;
 	return change->kind == CHANGE_DELETED && rel && !carried && lane->artifact->sync.mode != SYNC_MANUAL &&
 	       lane->baseline.len > 0 && !lane->build_failed && !inputs_find(&lane->baseline, rel) &&
-	       !map_has(&lane->dirty, change->path) && !was_carried(lane, change->path);
+	       !map_has(&lane->dirty, change->path) && !map_has(&lane->seen_by_generators, change->path) &&
+	       !was_carried(lane, change->path);
 }
 
-static void drop_passed(struct lane *lane)
+void lane_drop_passed(struct lane *lane)
 {
 	size_t kept = 0;
 	for vec_each (change, &lane->pending) {
-		if (only_passed(lane, change))
+		if (only_passed(lane, change) || lane_saw_output(lane, change))
 			free(change->path);
 		else
 			lane->pending.items[kept++] = *change;
@@ -236,9 +312,9 @@ static void drop_passed(struct lane *lane)
 static void step_pending(struct lane *lane)
 {
 	struct decision d = {0};
-	drop_passed(lane);
+	lane_drop_passed(lane);
 	if (lane->pending.len == 0) {
-		drop_pending(lane);
+		lane_drop_pending(lane);
 		return;
 	}
 	lane->planned_ns = monotonic_ns();
@@ -246,17 +322,22 @@ static void step_pending(struct lane *lane)
 		plan_artifact(lane->source, &lane->pending, &d);
 	else
 		decide_without_source(&d);
+	if (lane->source && lane->dev->settled)
+		lane_add_missing_outputs(lane, &d);
 	switch (d.kind) {
 	case DECISION_NONE:
 		tell_decision(lane, &d);
-		drop_pending(lane);
+		lane_drop_pending(lane);
 		break;
 	case DECISION_COPY:
 		step_copy(lane, &d);
 		break;
 	case DECISION_GENERATE:
+		step_generate(lane, &d);
+		break;
 	case DECISION_REBUILD:
-		step_rebuild(lane, &d);
+		if (!lane->mapping || has_build_definition(lane)) /* else it may be what the map's program writes */
+			step_rebuild(lane, &d);
 		break;
 	}
 	decision_release(&d);
@@ -272,11 +353,17 @@ static bool any_behind(const struct lane *lane)
 
 void lane_step(struct lane *lane)
 {
-	if (lane->dev->phase == DEV_STOPPING || lane->dev->reload || lane->state != LANE_IDLE)
+	if (lane->dev->phase == DEV_STOPPING || lane->dev->reload)
+		return;
+	if (lane->generating)
+		lane_check_generation(lane);
+	if (lane->state != LANE_IDLE)
 		return;
 	if (lane->wants_build) {
 		if (lane_may_build(lane))
 			lane_build(lane);
+		else if (lane->mapping)
+			lane_generate_stop(lane); /* the next image has another map */
 		return;
 	}
 	if (lane->pending.len > 0)

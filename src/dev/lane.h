@@ -14,26 +14,22 @@
 #include "deploy/deploy.h"
 #include "dev/dev.h"
 #include "dev/lines.h"
+#include "dev/owned.h"
 #include "io/loop.h"
 #include "runtime/runtime.h"
 #include "sync/plan.h"
 
 struct docker;
 
-enum lane_state { LANE_IDLE, LANE_SYNCING, LANE_BUILDING, LANE_BUILT, LANE_DEPLOYING };
+enum lane_state { LANE_IDLE, LANE_SYNCING, LANE_GENERATING, LANE_BUILDING, LANE_BUILT, LANE_DEPLOYING };
 
-/* A destination that differs from what the image holds. */
-struct owned {
-	enum carry_kind kind;
-	char *src; /* absolute; NULL for a delete */
-	int mode;
-	char *owner; /* as struct carry_item has it */
-	bool owner_if_new;
-	struct hash hash; /* of what was last prepared for it */
-	unsigned host_mode;
-	uint64_t number;   /* counts what was carried: which of two came later */
-	uint64_t replaced; /* the number with which it was last no directory; 0: it always was one */
-	bool unsure; /* a destination may hold something else: the source changed, went, or could not be written meanwhile */
+struct generation; /* generation.h */
+struct program;	   /* programs.c */
+
+/* The files that generators made. */
+struct outputs {
+	struct inputs scan;  /* as last looked at: an event of what still is so tells nothing new */
+	struct inputs image; /* Jib: what the image is known to hold of them */
 };
 
 struct lane_instance {
@@ -64,8 +60,7 @@ struct lane {
 	struct change_set
 		before_build;	 /* came in before the running build looked at its inputs: in the baseline already */
 	uint64_t first_event_ns; /* of pending; 0: none */
-	uint64_t sync_first_event_ns; /* of the batch that is carried */
-	uint64_t planned_ns;	      /* when its planning began */
+	uint64_t planned_ns;	 /* when its planning began */
 	bool announced_wait;
 	bool announced_deploy; /* a new image waits for the person's word */
 	char *error;	       /* the standing error; NULL: none */
@@ -75,7 +70,23 @@ struct lane {
 	struct map dirty; /* paths (keys) that changed while the image was built: the baseline does not hold for them */
 	char *tag, *image_id;
 	char *deployed_id; /* the image that its instances run */
+	uint64_t built_ns; /* time of day when it was; 0: it was there already */
+	bool built;	   /* what is deployed next was just built: what it holds is known, `owned` is pruned by that */
 	VEC(struct lane_instance *) instances;
+	/* Generators. While one runs for this lane, `source` and all that is known of outputs stay as they are: its job reads them. */
+	struct outputs outputs;
+	struct generation *generating; /* in LANE_GENERATING */
+	struct generation *mapping;    /* asks for the sync map of a new image, in the background */
+	bool wants_map;		       /* that is to be done */
+	bool generate_failed;
+	struct change_set failed; /* what the failed run was for: planned again with the next change that generates */
+	struct map seen_by_generators; /* paths (keys) that a run may have read: deleting one is not nothing */
+	bool pending_from_run;	       /* all of pending came while a generator ran: perhaps its own doing */
+	unsigned own_rounds;	       /* runs in a row that only their predecessor caused */
+	char *own_path;		       /* what decided them */
+	struct kept *kept;	       /* NULL: not opened yet */
+	bool kept_old;		       /* it has copies that nothing needs any more */
+	VEC(struct program *) programs;
 	unsigned sync_jobs; /* instances still being carried to */
 	unsigned retries;
 	struct timer *retry;
@@ -121,6 +132,8 @@ struct dev {
 void dev_job(struct dev *dev, void (*work)(void *), void (*done)(void *),
 	     void *data); /* counted loop_job; done must call dev_job_done last */
 void dev_job_done(struct dev *dev);
+/* From a job: runs call(data) on the loop, and waits for its end. */
+void dev_call(struct dev *dev, void (*call)(void *data), void *data);
 void dev_happened(struct dev *dev); /* something was said: the next quiet moment is told as idle */
 void dev_step_all(struct dev *dev);
 void dev_watch_anew(struct dev *dev); /* the roots or what is pruned may have changed */
@@ -131,10 +144,13 @@ void lane_free(struct lane *lane);
 void lane_roots(const struct lane *lane, struct strv *roots); /* appended */
 void lane_add_changes(struct lane *lane, const struct change_set *changes, uint64_t first_event_ns);
 void lane_step(struct lane *lane);
+void lane_drop_pending(struct lane *lane); /* all of it is taken care of */
+void lane_drop_passed(struct lane *lane);  /* what came and went, and what generators of this lane wrote */
 bool lane_is_quiet(const struct lane *lane);
 bool lane_deploys(const struct lane *lane); /* false for an image that others only build upon */
-/* A standing error, told once; NULL clears. about: "build", "deploy", "sync", "hook", "session". */
+/* A standing error, told once; NULL clears. about: "build", "deploy", "sync", "generate", "hook", "session". */
 void lane_set_error(struct lane *lane, const char *about, const char *message);
+void lane_set_well(struct lane *lane); /* clears it, if nothing else fails still */
 void lane_want_build(struct lane *lane, const char *reason);
 /* Lists, opens and catches up again after a while, longer each time. False: that was tried often enough. */
 bool lane_retry_later(struct lane *lane);
@@ -145,13 +161,46 @@ void lane_deploy(struct lane *lane);
 bool lane_may_build(const struct lane *lane);
 
 /* lane-sync.c */
-void lane_sync(struct lane *lane, struct decision *decision); /* takes the decision's contents */
-void lane_catch_up(struct lane *lane);			      /* instances that are behind */
-void owned_free(void *owned);
-/* Forgets what the new image holds by itself; the rest is owed to its instances. */
-void lane_prune_owned(struct lane *lane);
-/* True if the image's build puts this file there too: then a rebuild can do what a copy can't. */
-bool lane_image_holds(const struct lane *lane, const char *src, const char *dest);
+struct sync_story { /* how a batch came about */
+	uint64_t first_event_ns, planned_ns, decided_ns;
+	unsigned generate_us, transfer_us;
+	/* Where a generator made what is carried: which, and the path that it was run for (as shown; may be NULL). */
+	const char *path;
+	const struct strv *command;
+};
+/* Takes the candidates over; copies the story. */
+void lane_sync(struct lane *lane, struct candidate_list *candidates, const struct sync_story *story);
+void lane_catch_up(struct lane *lane); /* instances that are behind */
+
+/* lane-generate.c */
+void lane_generate(struct lane *lane, const struct decision *decision); /* takes `pending` for its batch */
+void lane_generate_stop(struct lane *lane);				/* ends what runs; its end comes later */
+void lane_map(struct lane *lane); /* asks for the map of a new image in the background, once the context is free */
+bool lane_context_is_free(const struct lane *lane); /* no build or generator is at work in it */
+/* A run that is pointless by now is ended: a rebuild is due. */
+void lane_check_generation(struct lane *lane);
+/* True where the batch is the doing of the run before it, again and again: then that is told. */
+bool lane_feeds_itself(struct lane *lane, const struct decision *decision);
+
+/* lane-outputs.c */
+/* An event of an output that is as a generator left it. */
+bool lane_saw_output(const struct lane *lane, const struct change *change);
+/* After a build: what was found of outputs; what the image does not hold of it becomes a change. */
+void lane_take_outputs(struct lane *lane, struct outputs *outputs, bool cached);
+/* What the outputs are, and which of them a new image holds. For the job that built it, or asked for its map. outputs->scan: an earlier look, or
+ * empty. built_ns: time of day right after the build; 0: the image was there already, and what was kept of it is loaded. */
+int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, uint64_t built_ns,
+		     struct outputs *outputs, struct error *err);
+bool lane_is_watched_output(const struct lane *lane, const char *path); /* of a generator that runs for ever */
+/* Outputs of `watch: true` generators that are gone once others of the same came: their destinations are deleted. */
+void lane_add_missing_outputs(const struct lane *lane, struct decision *decision);
+/* Outputs that changed where nobody watched them become changes. */
+void lane_recheck_outputs(struct lane *lane);
+
+/* programs.c: generators that run for ever */
+void lane_start_programs(struct lane *lane);
+bool lane_programs_fail(const struct lane *lane);
+void lane_free_programs(struct lane *lane);
 
 /* instances.c */
 void instances_refresh(struct dev *dev); /* list, open sessions, start logs */
@@ -170,12 +219,17 @@ void tell_warning(struct dev *dev, const char *message);
 void tell_ready(struct dev *dev);
 void tell_idle(struct dev *dev);
 
-struct sync_timing {
-	uint64_t first_event_ns, planned_ns, decided_ns;
-	unsigned transfer_us;
-};
 void tell_sync(const struct lane_instance *instance, const struct carry *carry, const struct carry_report *report,
-	       const char *status, const struct sync_timing *timing, const char *message);
+	       const char *status, const struct sync_story *story, const char *message);
+
+struct generate_told {
+	const struct strv *command;
+	const char *status, *reason;
+	double ms;	   /* < 0: not known yet */
+	long long outputs; /* that changed; < 0: not known */
+	const char *message, *output;
+};
+void tell_generate(const struct lane *lane, const struct generate_told *told);
 
 double elapsed_ms(uint64_t since_ns);
 

@@ -138,31 +138,63 @@ void tell_idle(struct dev *dev)
 	event_emit(dev->bus, EVENT_IDLE, json_pack("{s:i, s:[], s:i}", "errors", errors, "drift", "verified", 0));
 }
 
+static json_t *words(const struct strv *command)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < command->len; i++)
+		json_array_append_new(list, event_text(command->items[i]));
+	return list;
+}
+
+void tell_generate(const struct lane *lane, const struct generate_told *told)
+{
+	json_t *fields = json_pack("{s:o, s:o, s:s, s:o}", "image", event_text(lane->artifact->image.value), "command",
+				   words(told->command), "status", told->status, "reason", event_text(told->reason));
+	if (told->ms >= 0)
+		json_object_set_new(fields, "ms", json_real(told->ms));
+	if (told->outputs >= 0)
+		json_object_set_new(fields, "outputs", json_integer(told->outputs));
+	if (told->message)
+		json_object_set_new(fields, "message", event_text(told->message));
+	if (told->output)
+		json_object_set_new(fields, "output", event_text(told->output));
+	tell(lane->dev, EVENT_GENERATE, fields);
+}
+
 static json_t *carried_paths(const struct lane *lane, const struct carry *carry)
 {
 	json_t *paths = json_array();
 	for (size_t i = 0; i < carry->len && i < PATHS_TOLD; i++) {
 		const struct carry_item *item = &carry->items[i];
-		const char *below = item->src ? path_below(item->src, lane->artifact->context) : NULL;
-		json_array_append_new(paths, json_pack("{s:o, s:o}", "src", event_text(below ? below : item->src),
-						       "dest", event_text(item->dest)));
+		const struct owned *owned = map_get(&lane->owned, item->dest);
+		const char *src = !owned || !owned->generated ? item->src : owned->origin; /* not the kept copy */
+		const char *below = src ? path_below(src, lane->artifact->context) : NULL;
+		json_array_append_new(paths, json_pack("{s:o, s:o}", "src", event_text(below ? below : src), "dest",
+						       event_text(item->dest)));
 	}
 	return paths;
 }
 
 void tell_sync(const struct lane_instance *instance, const struct carry *carry, const struct carry_report *report,
-	       const char *status, const struct sync_timing *t, const char *message)
+	       const char *status, const struct sync_story *t, const char *message)
 {
 	uint64_t now = monotonic_ns();
-	json_t *ms =
-		json_pack("{s:f, s:f, s:f, s:f, s:f}", "detect", between_ms(t->first_event_ns, t->planned_ns), "plan",
-			  between_ms(t->planned_ns, t->decided_ns), "generate", 0.0, "transfer", t->transfer_us / 1e3,
-			  "total", between_ms(t->first_event_ns ? t->first_event_ns : t->decided_ns, now));
+	json_t *ms = json_pack("{s:f, s:f, s:f, s:f, s:f}", "detect", between_ms(t->first_event_ns, t->planned_ns),
+			       "plan", between_ms(t->planned_ns, t->decided_ns), "generate", t->generate_us / 1e3,
+			       "transfer", t->transfer_us / 1e3, "total",
+			       between_ms(t->first_event_ns ? t->first_event_ns : t->decided_ns, now));
 	json_t *fields = json_pack("{s:o, s:o, s:I, s:I, s:s, s:b, s:o, s:o}", "image",
 				   event_text(instance->lane->artifact->image.value), "instance",
 				   event_text(instance->info.name), "files", (json_int_t)carry->len, "bytes",
 				   (json_int_t)report->bytes, "status", status, "atomic", report->atomic, "ms", ms,
 				   "paths", carried_paths(instance->lane, carry));
+	if (t->command)
+		json_object_set_new(fields, "generated",
+				    json_pack("{s:o, s:o}", "path", event_text(t->path), "command", words(t->command)));
+	if (instance->lane->artifact->restart != RESTART_NONE)
+		json_object_set_new(fields, "restart",
+				    json_string(instance->lane->artifact->restart == RESTART_SIGNAL ? "signal"
+												    : "container"));
 	if (message)
 		json_object_set_new(fields, "message", event_text(message));
 	tell(instance->lane->dev, EVENT_SYNC, fields);

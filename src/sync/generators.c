@@ -42,6 +42,16 @@ bool sync_source_reads(const struct sync_source *s, const struct sync_generator 
 	return false;
 }
 
+bool sync_source_makes(const struct sync_source *s, const struct sync_generator *generator, const char *path)
+{
+	_cleanup_free_ char *owned = NULL;
+	const char *rel = source_relative(s, path, &owned);
+	for vec_each (g, &s->generators)
+		if (g->written == generator)
+			return source_generator_makes(s, g, path, rel);
+	return false;
+}
+
 bool sync_source_feeds(const struct sync_source *s, const struct sync_generator *from, const struct sync_generator *to)
 {
 	for vec_each (g, &s->generators)

@@ -94,6 +94,9 @@ size_t sync_source_generators(const struct sync_source *source, const struct syn
 /* True if the generator reads the file (absolute). Several may read one file. */
 bool sync_source_reads(const struct sync_source *source, const struct sync_generator *generator, const char *path);
 
+/* True if the file is an output of the generator. */
+bool sync_source_makes(const struct sync_source *source, const struct sync_generator *generator, const char *path);
+
 /* True if `to` surely reads what `from` makes, so that a run of `from` makes it stale. What only may match is seen when it is there. */
 bool sync_source_feeds(const struct sync_source *source, const struct sync_generator *from,
 		       const struct sync_generator *to);

@@ -1,0 +1,192 @@
+/* The files that generators made: whose writing an event tells of, what an image holds of them, which are gone. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "dev/lane.h"
+#include "sync/baseline.h"
+
+enum {
+	VERIFY_MAX = 64 << 10, /* bytes of a file that is read on the loop */
+};
+
+/* The kernel's clock for files lags behind by up to a tick. */
+static const uint64_t TICK_NS = 10000000;
+
+static uint64_t in_ns(struct timespec t)
+{
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* All but the time of the last change, which a look leaves out where the file was too young for it to tell versions apart. */
+static bool same_file(const struct input *seen, const struct stat *st)
+{
+	return seen->size == (uint64_t)st->st_size && seen->mode == st->st_mode && seen->inode == st->st_ino &&
+	       seen->mtime_ns == in_ns(st->st_mtim);
+}
+
+/* The next event of it is news, whatever it tells. */
+static void forget(struct input *seen)
+{
+	seen->inode = seen->ctime_ns = 0;
+}
+
+static char *absolute(const struct lane *lane, const char *rel)
+{
+	return path_join(lane->artifact->context, rel);
+}
+
+bool lane_saw_output(const struct lane *lane, const struct change *change)
+{
+	struct stat st;
+	const struct input *seen =
+		lane->source && change->kind != CHANGE_DELETED && !change->directory
+			? inputs_find(&lane->outputs.scan, sync_source_shown(lane->source, change->path))
+			: NULL;
+	if (!seen || lstat(change->path, &st) < 0 || !same_file(seen, &st))
+		return false;
+	if (seen->ctime_ns != 0)
+		return seen->ctime_ns == in_ns(st.st_ctim);
+	struct hash hash;
+	return st.st_size <= VERIFY_MAX && source_hash(change->path, st.st_mode, &hash) == 0 &&
+	       hash_equal(hash, seen->hash);
+}
+
+bool lane_is_watched_output(const struct lane *lane, const char *path)
+{
+	for vec_each (generator, &lane->artifact->sync.generated)
+		if (generator->watch && sync_source_makes(lane->source, generator, path))
+			return true;
+	return false;
+}
+
+/* ---- after a build ---- */
+
+/* Jib: what was there when the build ended is what went into the image. */
+static void held_by_image(const struct lane *lane, const struct inputs *scan, uint64_t built_ns, struct inputs *image)
+{
+	for vec_each (output, scan) {
+		struct stat st;
+		_cleanup_free_ char *path = absolute(lane, output->rel);
+		if (lstat(path, &st) < 0 || !same_file(output, &st) || in_ns(st.st_ctim) + TICK_NS > built_ns)
+			continue;
+		struct input *held = inputs_add(image, output->rel);
+		const char *rel = held->rel;
+		*held = *output;
+		held->rel = rel;
+	}
+	inputs_sort(image);
+}
+
+int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, uint64_t built_ns,
+		     struct outputs *outputs, struct error *err)
+{
+	const struct sync_generator *const *generators = NULL;
+	struct inputs scan = {0};
+	if (sync_source_generators(source, &generators) == 0)
+		return 0;
+	int r = sync_source_outputs(source, &outputs->scan, &scan, err);
+	if (r < 0)
+		return r;
+	inputs_release(&outputs->scan);
+	outputs->scan = scan;
+	if (lane->artifact->builder != BUILDER_JIB)
+		return 0;
+	/* Without what is kept of them they are carried once more than needed. */
+	_cleanup_free_ char *name = xasprintf("%s outputs", image_id);
+	if (built_ns == 0) {
+		(void)inputs_load(name, &outputs->image, NULL);
+	} else {
+		held_by_image(lane, &scan, built_ns, &outputs->image);
+		(void)inputs_save(name, &outputs->image, NULL);
+	}
+	return 0;
+}
+
+static void becomes_change(struct lane *lane, struct input *output)
+{
+	_cleanup_free_ char *path = absolute(lane, output->rel);
+	forget(output);
+	change_set_add(&lane->pending, CHANGE_MODIFIED, S_ISDIR(output->mode), path);
+}
+
+void lane_take_outputs(struct lane *lane, struct outputs *outputs, bool cached)
+{
+	inputs_release(&lane->outputs.scan);
+	inputs_release(&lane->outputs.image);
+	lane->outputs = *outputs;
+	*outputs = (struct outputs){0};
+	bool jib = lane->artifact->builder == BUILDER_JIB;
+	for vec_each (output, &lane->outputs.scan) {
+		const struct input *held = inputs_find(&lane->outputs.image, output->rel);
+		_cleanup_free_ char *path = absolute(lane, output->rel);
+		if (jib && cached && lane->outputs.image.len > 0 && !(held && hash_equal(held->hash, output->hash)))
+			becomes_change(lane, output); /* an IDE was at work since */
+		else if (!jib && map_has(&lane->dirty, path))
+			forget(output); /* the image may hold another version: its event is news */
+	}
+	change_set_sort(&lane->pending);
+}
+
+void lane_recheck_outputs(struct lane *lane)
+{
+	for vec_each (output, &lane->outputs.scan) {
+		struct stat st;
+		_cleanup_free_ char *path = absolute(lane, output->rel);
+		if (lstat(path, &st) < 0 || output->inode == 0)
+			continue;
+		if (!same_file(output, &st) || (output->ctime_ns && output->ctime_ns != in_ns(st.st_ctim)))
+			becomes_change(lane, output);
+	}
+	change_set_sort(&lane->pending);
+}
+
+/* ---- what is gone ---- */
+
+static bool in_batch(const struct lane *lane, const struct sync_generator *generator)
+{
+	for vec_each (change, &lane->pending)
+		if (change->kind != CHANGE_DELETED && sync_source_makes(lane->source, generator, change->path))
+			return true;
+	return false;
+}
+
+static void add_missing(const struct lane *lane, const char *path, struct strv *deletes)
+{
+	CLEANUP(classification_release) struct classification c = {0};
+	sync_source_classify(lane->source, path, CHANGE_MODIFIED, false, &c);
+	for (size_t i = 0; c.class_ == PATH_OUTPUT && i < c.dests.len; i++) {
+		const struct owned *owned = map_get(&lane->owned, c.dests.items[i]);
+		if (!owned || owned->kind != CARRY_DELETE)
+			strv_push(deletes, c.dests.items[i]);
+	}
+}
+
+static void add_missing_of(const struct lane *lane, const struct sync_generator *generator, struct strv *deletes)
+{
+	for vec_each (output, &lane->outputs.scan) {
+		_cleanup_free_ char *path = absolute(lane, output->rel);
+		if (!file_exists(path) && sync_source_makes(lane->source, generator, path))
+			add_missing(lane, path, deletes);
+	}
+	for map_each (entry, &lane->owned) {
+		const struct owned *owned = entry->value;
+		if (owned->origin && !file_exists(owned->origin) &&
+		    sync_source_makes(lane->source, generator, owned->origin))
+			add_missing(lane, owned->origin, deletes);
+	}
+}
+
+void lane_add_missing_outputs(const struct lane *lane, struct decision *d)
+{
+	size_t before = d->deletes.len;
+	for vec_each (generator, &lane->artifact->sync.generated)
+		if (generator->watch && in_batch(lane, generator))
+			add_missing_of(lane, generator, &d->deletes);
+	if (d->deletes.len == before)
+		return;
+	strv_sort_unique(&d->deletes);
+	if (d->kind == DECISION_NONE)
+		d->kind = DECISION_COPY;
+}

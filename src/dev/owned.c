@@ -1,0 +1,298 @@
+#include "dev/owned.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/path.h"
+#include "dev/lane.h"
+#include "sync/kept.h"
+
+void owned_free(void *data)
+{
+	struct owned *owned = data;
+	if (owned) {
+		free(owned->src);
+		free(owned->origin);
+		free(owned->owner);
+	}
+	free(owned);
+}
+
+void candidates_release(struct candidate_list *candidates)
+{
+	for vec_each (c, candidates) {
+		free(c->item.src);
+		free(c->item.dest);
+		free(c->item.owner);
+		free(c->origin);
+	}
+	vec_release(candidates);
+}
+
+struct candidate *candidate_add(struct candidate_list *list, const char *src, const char *dest,
+				const struct classification *c)
+{
+	struct candidate *added = vec_add(list);
+	added->item = (struct carry_item){.kind = CARRY_FILE,
+					  .src = xstrdup(src),
+					  .dest = xstrdup(dest),
+					  .mode = c->mode,
+					  .owner = xstrdup_or_null(c->owner),
+					  .owner_if_new = c->owner_if_new};
+	added->generated = c->class_ == PATH_OUTPUT;
+	return added;
+}
+
+void candidate_add_delete(struct candidate_list *list, const char *dest)
+{
+	struct candidate *added = vec_add(list);
+	added->item = (struct carry_item){.kind = CARRY_DELETE, .dest = xstrdup(dest)};
+}
+
+bool lane_image_holds(const struct lane *lane, const char *src, const char *dest)
+{
+	const struct copy_map *map = lane->source ? sync_source_copy_map(lane->source) : NULL;
+	const char *rel = path_below(src, lane->artifact->context);
+	if (!map || !rel)
+		return false;
+	for vec_each (rule, &map->rules) {
+		_cleanup_free_ char *lands = NULL;
+		if (rule->final && copy_rule_destination(rule, rel, &lands) && str_equal(lands, dest))
+			return true;
+	}
+	return false;
+}
+
+static enum carry_kind kind_of_mode(unsigned mode)
+{
+	return S_ISLNK(mode) ? CARRY_SYMLINK : S_ISDIR(mode) ? CARRY_DIRECTORY : CARRY_FILE;
+}
+
+/* When last something above the destination was no directory: what it held before that is gone. 0: never. */
+static uint64_t replaced_above(const struct lane *lane, const char *dest)
+{
+	uint64_t last = 0;
+	if (lane->owned.len == 0)
+		return 0;
+	_cleanup_free_ char *above = path_dir(dest);
+	while (!str_equal(above, "/")) {
+		const struct owned *owned = map_get(&lane->owned, above);
+		if (owned && owned->replaced > last)
+			last = owned->replaced;
+		char *next = path_dir(above);
+		free(above);
+		above = next;
+	}
+	return last;
+}
+
+/* What the image holds of a source at the destination; NULL: not known. */
+static const struct input *in_image(const struct lane *lane, const struct candidate *c)
+{
+	if (!str_equal(lane->image_id, lane->deployed_id) || !lane->source)
+		return NULL; /* what is known is of another image */
+	const struct input *output =
+		c->generated ? inputs_find(&lane->outputs.image, sync_source_shown(lane->source, c->item.src)) : NULL;
+	if (output)
+		return output;
+	const char *rel = path_below(c->item.src, lane->artifact->context);
+	if (!rel || map_has(&lane->dirty, c->item.src) || !lane_image_holds(lane, c->item.src, c->item.dest))
+		return NULL;
+	return inputs_find(&lane->baseline, rel);
+}
+
+void candidate_look_up(const struct lane *lane, struct candidate *c)
+{
+	const struct owned *owned = map_get(&lane->owned, c->item.dest);
+	uint64_t replaced = replaced_above(lane, c->item.dest);
+	if (owned) {
+		c->known = !owned->unsure && owned->number > replaced && owned->kind != CARRY_DELETE &&
+			   owned->mode == c->item.mode;
+		c->known_kind = owned->kind;
+		c->known_mode = owned->host_mode;
+		c->known_hash = owned->hash;
+		return;
+	}
+	const struct input *input = c->item.src && replaced == 0 ? in_image(lane, c) : NULL;
+	if (!input)
+		return;
+	c->known = true;
+	c->known_kind = kind_of_mode(input->mode);
+	c->known_mode = input->mode;
+	c->known_hash = input->hash;
+}
+
+bool candidate_is_there(const struct candidate *c)
+{
+	bool same_mode = c->item.mode == MODE_KEEP || c->known_mode == c->host_mode;
+	return c->known && c->known_kind == c->item.kind && same_mode && hash_equal(c->known_hash, c->hash);
+}
+
+void candidates_of_decision(const struct lane *lane, const struct decision *decision, struct candidate_list *out)
+{
+	for vec_each (copy, &decision->copies) {
+		struct classification like = {.mode = copy->mode,
+					      .owner = copy->owner,
+					      .owner_if_new = copy->owner_if_new,
+					      .class_ = sync_source_class(lane->source, copy->src, CHANGE_MODIFIED,
+									  copy->directory)};
+		for (size_t i = 0; i < copy->dests.len; i++) {
+			struct candidate *c = candidate_add(out, copy->src, copy->dests.items[i], &like);
+			if (copy->directory)
+				c->item.kind = CARRY_DIRECTORY;
+			candidate_look_up(lane, c);
+		}
+	}
+	for (size_t i = 0; i < decision->deletes.len; i++)
+		candidate_add_delete(out, decision->deletes.items[i]);
+}
+
+int source_hash(const char *path, unsigned mode, struct hash *hash)
+{
+	if (S_ISLNK(mode)) {
+		char target[PATH_MAX];
+		ssize_t n = readlink(path, target, sizeof(target));
+		if (n < 0)
+			return -errno;
+		*hash = hash_bytes(target, (size_t)n);
+		return 0;
+	}
+	if (S_ISDIR(mode)) {
+		*hash = (struct hash){0};
+		return 0;
+	}
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	return fd < 0 ? -errno : hash_fd(fd, hash, NULL);
+}
+
+/* Its bytes as they are at this moment: they are what is carried, now and to each instance that comes. Where they can't be kept (a full
+ * disk) the host's own file has to do. */
+static void keep(struct candidate *c, struct kept *kept)
+{
+	CLEANUP(error_clear) struct error why = {0};
+	char *copy = NULL;
+	int r = kept_file(kept, c->item.src, &copy, &c->hash, &c->host_mode, &why);
+	c->skip = r == -ENOENT; /* gone again: a change of its own tells */
+	if (r < 0)
+		return;
+	c->origin = c->item.src;
+	c->item.src = copy;
+	c->item.kind = kind_of_mode(c->host_mode);
+	c->kept = true;
+}
+
+void candidate_prepare(struct candidate *c, struct kept *kept)
+{
+	struct stat st;
+	if (c->item.kind == CARRY_DELETE)
+		return;
+	bool found = c->kept || lstat(c->item.src, &st) == 0;
+	c->skip = !found || !(c->kept || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode));
+	if (c->skip)
+		return; /* gone again: a change of its own will tell */
+	if (!c->kept) {
+		c->host_mode = st.st_mode;
+		c->item.kind = kind_of_mode(st.st_mode);
+	}
+	bool wanted = c->generated && !c->kept && kept && !S_ISDIR(c->host_mode);
+	if (wanted)
+		keep(c, kept);
+	if (!c->kept && !c->skip)
+		c->skip = source_hash(c->item.src, c->host_mode, &c->hash) == -ENOENT;
+	c->skip = c->skip || candidate_is_there(c);
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct carry_item *x = a, *y = b;
+	int order = (x->kind == CARRY_DELETE) - (y->kind == CARRY_DELETE);
+	return order ? order : strcmp(x->dest, y->dest);
+}
+
+void carry_sort(struct carry *carry)
+{
+	if (carry->len > 1)
+		qsort(carry->items, carry->len, sizeof(*carry->items), compare_items);
+}
+
+const struct owned *lane_own(struct lane *lane, const struct candidate *c)
+{
+	const struct owned *old = map_get(&lane->owned, c->item.dest);
+	struct owned *owned = xcalloc(1, sizeof(*owned));
+	uint64_t number = ++lane->carried;
+	*owned = (struct owned){.kind = c->item.kind,
+				.src = xstrdup_or_null(c->item.src),
+				.origin = xstrdup_or_null(c->origin),
+				.generated = c->generated,
+				.mode = c->item.mode,
+				.owner = xstrdup_or_null(c->item.owner),
+				.owner_if_new = c->item.owner_if_new,
+				.hash = c->hash,
+				.host_mode = c->host_mode,
+				.number = number,
+				.replaced = c->item.kind != CARRY_DIRECTORY ? number
+					    : old			    ? old->replaced
+									    : 0};
+	owned_free(map_set(&lane->owned, c->item.dest, owned));
+	return owned;
+}
+
+void carry_owned(struct carry *carry, const char *dest, const struct owned *owned)
+{
+	/* A kept copy may serve files of several modes: its own says nothing. */
+	bool resolve = owned->generated && owned->mode == MODE_HOST && owned->kind == CARRY_FILE;
+	*(struct carry_item *)vec_add(carry) =
+		(struct carry_item){.kind = owned->kind,
+				    .src = xstrdup_or_null(owned->src),
+				    .dest = xstrdup(dest),
+				    .mode = resolve ? (int)(owned->host_mode & 07777) : owned->mode,
+				    .owner = xstrdup_or_null(owned->owner),
+				    .owner_if_new = owned->owner_if_new};
+}
+
+void lane_all_owned(const struct lane *lane, struct carry *carry)
+{
+	for map_each (entry, &lane->owned)
+		carry_owned(carry, entry->key, entry->value);
+	carry_sort(carry);
+}
+
+void lane_prune_owned(struct lane *lane)
+{
+	for map_each (entry, &lane->owned) {
+		const struct owned *owned = entry->value;
+		const char *rel = owned->src ? path_below(owned->src, lane->artifact->context) : NULL;
+		bool built = rel && inputs_find(&lane->baseline, rel) && lane_image_holds(lane, owned->src, entry->key);
+		if (built || !owned->src || owned->generated || !file_exists(owned->src))
+			owned_free(map_remove(&lane->owned, entry->key));
+	}
+	lane->kept_old = lane->kept != NULL;
+}
+
+/* Copies that nothing needs any more: since a new image holds what they were kept for. */
+static void prune_kept(struct lane *lane)
+{
+	struct map keep = {0};
+	for map_each (entry, &lane->owned) {
+		const struct owned *owned = entry->value;
+		if (owned->generated && owned->src)
+			map_set(&keep, owned->src, NULL);
+	}
+	kept_prune(lane->kept, &keep);
+	map_release(&keep, NULL);
+	lane->kept_old = false;
+}
+
+int lane_open_kept(struct lane *lane, struct kept **kept, struct error *err)
+{
+	int r = lane->kept ? 0 : kept_open(&lane->kept, err);
+	if (r == 0 && lane->kept_old)
+		prune_kept(lane);
+	*kept = lane->kept;
+	return r;
+}

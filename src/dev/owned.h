@@ -1,0 +1,77 @@
+/* What destinations hold and what they must hold, and the one item of a batch: a candidate, which is carried only where the two differ. */
+#ifndef DEV_OWNED_H
+#define DEV_OWNED_H
+
+#include "runtime/runtime.h"
+#include "sync/plan.h"
+
+struct lane;
+
+/* A destination that differs from what the image holds. */
+struct owned {
+	enum carry_kind kind;
+	char *src;    /* absolute; NULL for a delete */
+	char *origin; /* what a generator made: the host's path, src being the kept copy; else NULL */
+	bool generated;
+	int mode;    /* as struct carry_item has it */
+	char *owner; /* the same */
+	bool owner_if_new;
+	struct hash hash; /* of what was last prepared for it */
+	unsigned host_mode;
+	uint64_t number;   /* counts what was carried: which of two came later */
+	uint64_t replaced; /* the number with which it was last no directory; 0: it always was one */
+	bool unsure; /* a destination may hold something else: the source changed, went, or could not be written meanwhile */
+};
+void owned_free(void *owned);
+
+struct candidate {
+	struct carry_item item;
+	char *origin;	/* as struct owned has it */
+	bool generated; /* its bytes are kept: the host's copy may go */
+	bool kept;	/* that was done already: item.src is the copy; hash and host_mode are set */
+	unsigned host_mode;
+	struct hash hash;
+	bool known; /* what the destination holds: */
+	enum carry_kind known_kind;
+	unsigned known_mode;
+	struct hash known_hash;
+	bool skip; /* same, gone by now, or nothing that can be carried (a socket) */
+};
+VEC_TYPE(candidate_list, struct candidate);
+void candidates_release(struct candidate_list *candidates);
+
+/* Adds one; all is copied. */
+struct candidate *candidate_add(struct candidate_list *list, const char *src, const char *dest,
+				const struct classification *c);
+void candidate_add_delete(struct candidate_list *list, const char *dest);
+
+/* Fills in what the destination is known to hold: what was carried there, else what the image's build read. */
+void candidate_look_up(const struct lane *lane, struct candidate *c);
+/* True if it is known to hold just this. */
+bool candidate_is_there(const struct candidate *c);
+
+/* A decision's copies and deletes. What a generator made is marked so. */
+void candidates_of_decision(const struct lane *lane, const struct decision *decision, struct candidate_list *out);
+
+/* Looks at the source: kind, mode, hash; what is generated is kept (kept may be NULL: then it is not). Blocking, for jobs. */
+struct kept;
+void candidate_prepare(struct candidate *c, struct kept *kept);
+
+/* Content of a file, target of a link; zero for a directory. */
+int source_hash(const char *path, unsigned mode, struct hash *hash);
+
+/* On the loop. The journal's line of one destination, written before it is sent. */
+const struct owned *lane_own(struct lane *lane, const struct candidate *c);
+void carry_owned(struct carry *carry, const char *dest, const struct owned *owned); /* one item more */
+void carry_sort(struct carry *carry);						    /* as struct carry wants it */
+void lane_all_owned(const struct lane *lane, struct carry *carry);		    /* everything, sorted */
+/* Forgets what the new image holds by itself; the rest is owed to its instances. */
+void lane_prune_owned(struct lane *lane);
+
+/* True if the image's build puts this file there too: then a rebuild can do what a copy can't. */
+bool lane_image_holds(const struct lane *lane, const char *src, const char *dest);
+
+/* The lane's kept bytes, opened at their first use. For the job of the moment (SYNCING, GENERATING). */
+int lane_open_kept(struct lane *lane, struct kept **kept, struct error *err);
+
+#endif
