@@ -13,7 +13,10 @@ const struct command cli_commands[] = {
 	{"explain", "[PATH...]", "Say what a change of these paths would do, and why; runs nothing",
 	 "A bare PATH counts as modified if it exists, else as deleted. Paths are relative to the working directory.",
 	 command_explain},
-	{"map", "[IMAGE]", "Print which file lands where in the container", NULL, command_map},
+	{"map", "[IMAGE]", "Print which file lands where in the container",
+	 "Where the builder tells that (jib, sync.auto.map), it is run, and what it tells is kept; with --cached it "
+	 "never is.",
+	 command_map},
 	{"config", "", "Print the effective configuration", NULL, command_config},
 	{"init", "", "Write a skaffold.yaml for the Dockerfile of this directory", NULL, command_init},
 	{"doctor", "", "Look for what would keep skiff from working here", NULL, command_doctor},

@@ -1,6 +1,7 @@
 /* skiff explain: the planner, printed. */
 #include <stdio.h>
 
+#include "base/path.h"
 #include "cli/answer.h"
 #include "cli/cli.h"
 
@@ -63,6 +64,29 @@ static void warn_of_images(const struct source_set *sources)
 				sync_source_artifact(sources->items[i])->image.value);
 }
 
+/* An artifact can only be explained if what its builder has to say was kept; of a change elsewhere it has nothing to say. */
+static int check_known(const struct source_set *sources, const struct change_set *changes, struct error *err)
+{
+	for (size_t i = 0; i < sources->len; i++) {
+		const struct artifact *artifact = sync_source_artifact(sources->items[i]);
+		bool concerns = false;
+		for vec_each (change, changes)
+			concerns = concerns || path_below(change->path, artifact->context);
+		if (!concerns)
+			continue;
+		int r = source_set_known(sources->items[i], err);
+		if (r < 0)
+			return r;
+		if (sync_source_needs_files(sources->items[i]) || sync_source_needs_map(sources->items[i]))
+			fprintf(stderr,
+				"skiff: warning: the builder of %s was not asked since its build definitions changed: "
+				"`skiff map %s` "
+				"asks it\n",
+				artifact->image.value, artifact->image.value);
+	}
+	return 0;
+}
+
 static void print_all(const struct options *options, const struct config *config, const struct source_set *sources,
 		      const struct decision *decisions)
 {
@@ -89,6 +113,8 @@ int command_explain(const struct options *options)
 	if (source_set_open(config, &sources, &err) < 0)
 		return cli_fail(&err, EXIT_FAILED);
 	explain_changes(&options->changes, &options->arguments, &changes);
+	if (check_known(&sources, &changes, &err) < 0)
+		return cli_fail(&err, EXIT_FAILED);
 	warn_of_workdirs(&sources);
 	warn_of_images(&sources);
 	struct decision *decisions = xcalloc(sources.len + 1, sizeof(*decisions));

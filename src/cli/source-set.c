@@ -1,5 +1,6 @@
 #include "cli/source-set.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/time.h>
 
@@ -59,6 +60,17 @@ int source_set_open(const struct config *config, struct source_set *sources, str
 	if (r < 0)
 		source_set_release(sources);
 	return r;
+}
+
+int source_set_known(const struct sync_source *source, struct error *err)
+{
+	const char *image = sync_source_artifact(source)->image.value;
+	if (!sync_source_knows_nothing(source))
+		return 0;
+	return error_set(err, ENODATA,
+			 "where the files of %s land is not known yet: its builder was never asked. Run `skiff map %s` "
+			 "or `skiff dev`",
+			 image, image);
 }
 
 void source_set_release(struct source_set *sources)

@@ -11,6 +11,10 @@ struct source_set {
 
 /* All sources; on an error none. */
 int source_set_open(const struct config *config, struct source_set *sources, struct error *err);
+
+/* -ENODATA, with the command to run, if what the source must know of its builder was never told. */
+int source_set_known(const struct sync_source *source, struct error *err);
+
 void source_set_release(struct source_set *sources);
 
 #endif
