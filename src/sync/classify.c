@@ -546,7 +546,7 @@ static bool direct(const struct sync_source *s, struct subject *p, enum path_cla
 	}
 	if (sync->mode == SYNC_INFER)
 		for vec_each (g, &s->infer)
-			if (glob_match(g->glob, p->rel))
+			if (glob_match(g->glob, p->rel) || (s->kodata && p->directory))
 				return s->kodata ? by_kodata(s, p, g) : by_dockerfile(s, p, COPY_FOR_INFER, g->place);
 	return false;
 }
