@@ -290,8 +290,8 @@ static bool get_entry(const json_t *item, struct syncmap_entry *entry)
 	entry->dest = get_path(json_array_get(item, 1));
 	entry->mode = (int)mode;
 	entry->generated = json_is_true(json_array_get(item, 3));
-	return entry->src && entry->dest && path_is_safe_destination(entry->dest) && mode >= MODE_KEEP &&
-	       mode <= MODE_BITS;
+	bool safe = entry->dest && (str_equal(entry->dest, "/") || path_is_safe_destination(entry->dest));
+	return entry->src && safe && mode >= MODE_KEEP && mode <= MODE_BITS;
 }
 
 static bool get_generator(const json_t *json, struct sync_generator *g)

@@ -365,7 +365,7 @@ static int read_outputs(struct reader *r, const json_t *value, struct sync_rule_
 			return code;
 		const char *below = path_below(src, r->context), *shown = below && !*below ? "." : below;
 		const char *written = json_string_value(json_object_get(element, "dest"));
-		bool into = dest[1] != '\0' && str_ends_with(written, "/"); /* a file keeps its own name there */
+		bool into = !str_equal(dest, "/") && str_ends_with(written, "/"); /* a file keeps its own name there */
 		struct sync_rule rule = {.src.value = xstrdup(shown ? shown : src),
 					 .dest.value = xasprintf("%s%s", dest, into ? "/" : "")};
 		vec_push(rules, rule);
