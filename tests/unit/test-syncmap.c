@@ -2,10 +2,11 @@
 #include "test.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "sync/syncmap.h"
+#include "sync/knowledge.h"
 
 /* Jib 3.4 of one Maven module, with the log around it. */
 static const char JIB_MAP[] =
@@ -292,6 +293,29 @@ static void large_map(void **state)
 	assert_int_equal(map.entries.len, ENTRIES);
 }
 
+/* A map is kept between runs as it was told, a folder that lands in "/" included. */
+static void kept_between_runs(void **state)
+{
+	(void)state;
+	char directory[] = "/tmp/skiff-syncmap-XXXXXX";
+	static const char output[] =
+		NEUTRAL("{\"generated\":[{\"src\":\"root\",\"dest\":\"/"
+			"\",\"mode\":\"0755\"},{\"command\":\"a\",\"inputs\":[\"*.c\"],"
+			"\"sync\":[{\"src\":\"b\",\"dest\":\"/b/\"}]}],\"direct\":[{\"src\":\"a\",\"dest\":\"/a\"}]}");
+	assert_non_null(mkdtemp(directory));
+	setenv("XDG_STATE_HOME", directory, 1);
+	const struct artifact artifact = {.image.value = (char *)(uintptr_t) "app", .context = directory};
+	CLEANUP(knowledge_release) struct knowledge told = {.has_map = true}, known = {0};
+	assert_int_equal(syncmap_parse(output, strlen(output), "/p", &told.map, NULL), 0);
+	assert_int_equal(knowledge_save(&artifact, &told, NULL), 0);
+	assert_int_equal(knowledge_load(&artifact, &known, NULL), 0);
+	_cleanup_free_ char *before = entries_text(&told.map), *after = entries_text(&known.map);
+	assert_string_equal(after, before);
+	assert_int_equal(known.map.generators.len, 1);
+	assert_string_equal(known.map.generators.items[0].sync.items[0].dest.value, "/b/");
+	assert_int_equal(file_remove_tree(directory, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +324,7 @@ int main(void)
 		cmocka_unit_test(rebuild_line),	     cmocka_unit_test(mistakes_are_named),
 		cmocka_unit_test(jib_files),	     cmocka_unit_test(jib_files_refused),
 		cmocka_unit_test(too_many_values),   cmocka_unit_test(large_map),
+		cmocka_unit_test(kept_between_runs),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
