@@ -29,9 +29,10 @@ void delta_release(struct delta *delta);
  * REBUILD. -ENODATA: no such line. The caller frees. */
 int delta_parse(const char *output, size_t len, const char *context, char **tar, char **rebuild, struct error *err);
 
-/* Reads the tar (any compression libarchive knows without a program). Refuses it whole, with the entry's name: an absolute path or `..` in a name
- * that leads out, a link that leads out of the root ("/"-links stay: they are the container's), a hard link to what is not in the tar, devices, FIFOs, sparse
- * bombs, too many entries or bytes. Whiteouts are no deletes. */
+/* Reads the tar (gzip, bzip2, xz, zstd and lz4 are unpacked without a program). A leading "/" or "./" of a name is the root. Refuses it whole, -EINVAL with the
+ * entry's name: `..` in a name, a relative link that climbs above the root ("/"-links stay: they are the container's), what is below a link or a file of the
+ * same tar, a hard link to what is not a file in it before, devices, FIFOs, bombs (also sparse ones), too many entries or bytes, a tar whose end is missing.
+ * Whiteouts are no deletes. LC_CTYPE must be a UTF-8 locale: libarchive refuses such names in pax headers otherwise. */
 int delta_read(const char *tar, struct kept *kept, struct delta *delta, struct error *err);
 
 #endif
