@@ -40,6 +40,7 @@ void build_line(void *job, int stream, const char *line, size_t len);
 /* What went wrong, in the builder's words: the first line that reads like a compiler's error, else the last that is not empty; BuildKit's
  * "#7 0.31 " in front is dropped. NULL where there is no output; the caller frees. */
 char *build_failure_line(const char *log);
+bool build_reads_like_error(const char *line);
 
 /* The error of a program that ended with a status: "WHAT failed (exit 2): words of the log". Returns -EIO. */
 int build_failed(const struct build_job *job, const char *what, int status, struct error *err);

@@ -41,7 +41,7 @@ static const char *without_step(const char *line, const char *end)
 	return p > time && p < end && *p == ' ' ? p + 1 : time;
 }
 
-static bool reads_like_error(const char *text)
+bool build_reads_like_error(const char *text)
 {
 	bool instruction =
 		text[0] == '[' || str_starts_with(text, "Step "); /* the command itself, shown before it runs */
@@ -62,7 +62,7 @@ char *build_failure_line(const char *log)
 		if (to > from) {
 			free(last);
 			last = xstrndup(from, (size_t)(to - from));
-			if (reads_like_error(last))
+			if (build_reads_like_error(last))
 				return last;
 		}
 		line = *end ? end + 1 : end;
