@@ -27,7 +27,7 @@ bool source_generator_reads(const struct sync_source *s, const struct source_gen
 			    const char *rel, const struct source_glob **which)
 {
 	if (source_is_jib(s, g->written))
-		return source_is_input(s, path, rel);
+		return source_is_input(s, path, rel, NULL);
 	return source_globs_match(&g->inputs, rel, which);
 }
 
@@ -188,7 +188,7 @@ static enum reads is_read(const struct sync_source *s, const struct source_gener
 		if (source_is_jib(s, to->written)) {
 			_cleanup_free_ char *joined = path_join(s->artifact->context, output->src.text);
 			_cleanup_free_ char *path = path_normalize(joined);
-			enum reads reads = source_is_input(s, path, output->src.text) ? READS_SURELY : READS_NOT;
+			enum reads reads = source_is_input(s, path, output->src.text, NULL) ? READS_SURELY : READS_NOT;
 			most = reads > most ? reads : most;
 		}
 		for vec_each (input, &to->inputs) {

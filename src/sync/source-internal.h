@@ -108,8 +108,8 @@ struct sync_source {
 /* The path relative to the context, with ".." where it is outside: what globs are matched with. The caller frees *owned. */
 const char *source_relative(const struct sync_source *s, const char *path, char **owned);
 
-/* True if the build reads the file, by the builder's own list alone. */
-bool source_is_input(const struct sync_source *s, const char *path, const char *rel);
+/* True if the build reads the file, by the builder's own list alone. *ignored_line (may be NULL): of the ignore file, where that excludes it. */
+bool source_is_input(const struct sync_source *s, const char *path, const char *rel, unsigned *ignored_line);
 
 /* "Dockerfile:4". The caller frees. */
 char *source_dockerfile_place(const struct sync_source *s, unsigned line) RETURNS_OWNED;
@@ -126,6 +126,9 @@ bool source_names_git_folder(const struct source_rules *rules);
 
 /* True if an input of the build, or what defines it, may be at or below the directory. */
 bool source_inputs_below(const struct sync_source *s, const char *path, const char *rel);
+
+/* True for ko's static data. */
+bool source_in_kodata(const struct sync_source *s, const char *path);
 
 /* True if the listing has the path, or a directory above it. */
 bool source_listed(const struct sync_source *s, const char *path);
