@@ -9,9 +9,12 @@
 #include "build/engine.h"
 #include "build/generate.h"
 #include "build/internal.h"
+#include "build/prepare.h"
 #include "build/reference.h"
 #include "build/tag.h"
 #include "sync/baseline.h"
+
+enum { GENERATE_TRIES = 8 }; /* sources may be saved while a generator reads them */
 
 /* The builder of the embedded runtime, in the shape of the others. */
 static int embedded_describe(const struct build_request *request, struct hasher *hasher, struct error *err)
@@ -101,14 +104,18 @@ static int find_digest(struct build *build, struct error *err)
 	return r;
 }
 
+static void draw_line(const struct build *build)
+{
+	if (build->request->source && build->request->begins)
+		build->request->begins(build->request->data);
+}
+
 /* The inputs as they are now, in the place of what is known; files that look the same are not read again. */
 static int take_inputs(struct build *build, struct error *err)
 {
 	if (!build->request->source)
 		return 0;
 	struct inputs now = {0};
-	if (build->request->begins)
-		build->request->begins(build->request->data);
 	int r = sync_source_inputs(build->request->source, &build->result.baseline, &now, err);
 	if (r < 0)
 		return r;
@@ -184,16 +191,56 @@ static int remember(struct build *build, struct error *err)
 	return build_cache_save(request->artifact, build->digest, build->result.image_id, err);
 }
 
+/* The tag: of the inputs as they are known now. */
+static int name_image(struct build *build, struct error *err)
+{
+	const struct build_request *request = build->request;
+	char hex[HASH_HEX_SIZE];
+	hash_to_hex(build->digest, hex);
+	free(steal(&build->result.tag));
+	int r = tag_make(request, request->source ? hex : NULL, &build->result.tag, err);
+	build->job = (struct build_job){.request = request, .tag = build->result.tag, .log = &build->result.log};
+	return r;
+}
+
+/* What the image copies and generators make, made of the sources as they are at the line that is drawn last. */
+static int make_outputs(struct build *build, bool *generated, struct error *err)
+{
+	bool needed = false;
+	for (int i = 0; i < GENERATE_TRIES; i++) {
+		int r = build_needs_outputs(build->request, i > 0, &needed, err);
+		if (r < 0 || !needed)
+			return r;
+		r = build_make_outputs(build->request, i > 0, err);
+		if (r < 0)
+			return r;
+		*generated = true;
+		draw_line(build);
+	}
+	return error_set(err, EAGAIN, "%s: what its generators read changes all the time",
+			 build->request->artifact->image.value);
+}
+
 static int run_builder(struct build *build, struct error *err)
 {
 	const struct artifact *artifact = build->request->artifact;
 	int r = run_hooks(build, &artifact->before, "before", err);
-	if (r == 0 && artifact->before.len > 0)
-		r = take_inputs(build, err);
-	if (r == 0 && artifact->before.len > 0)
-		r = find_digest(build, err);
+	if (artifact->before.len > 0)
+		draw_line(build);
+	bool generated = false;
 	if (r == 0)
-		r = build->builder->run(&build->job, &build->result.image_id, err);
+		r = make_outputs(build, &generated, err);
+	if (r == 0 && (generated || artifact->before.len > 0))
+		r = take_inputs(build, err);
+	if (r == 0 && (generated || artifact->before.len > 0))
+		r = find_digest(build, err);
+	if (r == 0 && generated) {
+		r = name_image(build, err);
+		r = r < 0 ? r : try_cache(build, err);
+	}
+	if (r != 0) /* what the generators made is what an earlier image holds */
+		return r < 0 ? r : 0;
+	r = build->builder->run(&build->job, &build->result.image_id, err);
 	if (r == 0)
 		r = run_hooks(build, &artifact->after, "after", err);
 	return r < 0 ? r : remember(build, err);
@@ -206,18 +253,17 @@ static int run(struct build *build, struct error *err)
 		build_lock_context(request->artifact, request->line, request->data, request->cancel, err);
 	if (lock < 0)
 		return lock;
-	int r = take_inputs(build, err);
+	draw_line(build);
+	bool needed = false;
+	int r = build_needs_outputs(request, false, &needed, err);
+	if (r == 0)
+		r = take_inputs(build, err);
 	if (r == 0)
 		r = find_digest(build, err);
-	if (r < 0)
-		return r;
-	char hex[HASH_HEX_SIZE];
-	hash_to_hex(build->digest, hex);
-	r = tag_make(request, request->source ? hex : NULL, &build->result.tag, err);
-	if (r < 0)
-		return r;
-	build->job = (struct build_job){.request = request, .tag = build->result.tag, .log = &build->result.log};
-	r = try_cache(build, err);
+	if (r == 0)
+		r = name_image(build, err);
+	if (r == 0 && !needed)
+		r = try_cache(build, err);
 	return r == 0 ? run_builder(build, err) : r < 0 ? r : 0;
 }
 

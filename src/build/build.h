@@ -11,8 +11,8 @@ struct docker;
 struct build_request {
 	const struct config *config;
 	const struct artifact *artifact;
-	/* What says which files are inputs; NULL: not known, then nothing is reused. */
-	const struct sync_source *source;
+	/* What says which files are inputs; NULL: not known, then nothing is reused. A map program that runs before the build teaches it. */
+	struct sync_source *source;
 	struct docker *docker;	   /* NULL where no engine is reachable (embedded) */
 	bool embedded;		   /* lay out for the embedded runtime instead of building an image */
 	bool for_dev;		   /* dev and debug conveniences (GOOGLE_DEVMODE, skipping tests) */
@@ -38,7 +38,7 @@ struct build_result {
 };
 void build_result_release(struct build_result *result);
 
-/* Runs build hooks, the tag policy, the cache, the builder. One build at a time in a (real) context directory, on the whole machine: waits. A result
+/* Runs build hooks, generators whose outputs go into the image (prepare.h), the tag policy, the cache, the builder. One build at a time in a (real) context directory, on the whole machine: waits. A result
  * of unchanged inputs runs no hooks, as in Skaffold. On failure *result has the log (and is to be released, too); the error is in the builder's own words.
  * -ENOTSUP for a builder that is not carried out yet, -ECANCELED. */
 int build_artifact(const struct build_request *request, struct build_result *result, struct error *err);

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/path.h"
 
-enum { ENTRIES_MAX = 16, FILE_MAX = 64 << 10 };
+enum { ENTRIES_MAX = 16, GENERATORS_MAX = 300, FILE_MAX = 64 << 10 };
 
 static char *hex_of(const char *const *parts, size_t count)
 {
@@ -33,10 +33,10 @@ static int file_in_state(const char *name, const char *suffix, char **path, stru
 	return 0;
 }
 
-static int cache_path(const struct artifact *artifact, char **path, struct error *err)
+static int cache_path(const struct artifact *artifact, const char *suffix, char **path, struct error *err)
 {
 	_cleanup_free_ char *name = hex_of((const char *const[]){artifact->context, artifact->image.value}, 2);
-	return file_in_state(name, ".json", path, err);
+	return file_in_state(name, suffix, path, err);
 }
 
 static json_t *load(const char *path)
@@ -55,7 +55,7 @@ static json_t *load(const char *path)
 char *build_cache_find(const struct artifact *artifact, struct hash digest)
 {
 	_cleanup_free_ char *path = NULL;
-	if (cache_path(artifact, &path, NULL) < 0)
+	if (cache_path(artifact, ".json", &path, NULL) < 0)
 		return NULL;
 	char hex[HASH_HEX_SIZE];
 	hash_to_hex(digest, hex);
@@ -75,7 +75,7 @@ char *build_cache_find(const struct artifact *artifact, struct hash digest)
 int build_cache_save(const struct artifact *artifact, struct hash digest, const char *image_id, struct error *err)
 {
 	_cleanup_free_ char *path = NULL;
-	int r = cache_path(artifact, &path, err);
+	int r = cache_path(artifact, ".json", &path, err);
 	if (r < 0)
 		return r;
 	char hex[HASH_HEX_SIZE];
@@ -91,4 +91,45 @@ int build_cache_save(const struct artifact *artifact, struct hash digest, const 
 	json_decref(entries);
 	return text ? file_write_atomic(path, text, strlen(text), 0600, err)
 		    : error_set(err, EINVAL, "the image's id can't be kept");
+}
+
+static json_t *load_generated(const struct artifact *artifact, char **path, struct error *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	if (cache_path(artifact, ".generated", path, err) < 0)
+		return NULL;
+	json_t *all = file_read(*path, FILE_MAX, &text, &len, NULL) == 0 ? json_loadb(text, len, 0, NULL) : NULL;
+	if (json_is_object(all) && json_object_size(all) < GENERATORS_MAX)
+		return all;
+	json_decref(all);
+	return json_object();
+}
+
+bool build_cache_is_generated(const struct artifact *artifact, struct hash generator, struct hash inputs)
+{
+	_cleanup_free_ char *path = NULL;
+	char key[HASH_HEX_SIZE], hex[HASH_HEX_SIZE];
+	hash_to_hex(generator, key);
+	hash_to_hex(inputs, hex);
+	json_t *all = load_generated(artifact, &path, NULL);
+	const char *found = json_string_value(json_object_get(all, key));
+	bool same = found && str_equal(found, hex);
+	json_decref(all);
+	return same;
+}
+
+int build_cache_generated(const struct artifact *artifact, struct hash generator, struct hash inputs, struct error *err)
+{
+	_cleanup_free_ char *path = NULL;
+	char key[HASH_HEX_SIZE], hex[HASH_HEX_SIZE];
+	hash_to_hex(generator, key);
+	hash_to_hex(inputs, hex);
+	json_t *all = load_generated(artifact, &path, err);
+	if (!all)
+		return -EIO;
+	json_object_set_new(all, key, json_string(hex));
+	_cleanup_free_ char *text = json_dumps(all, JSON_INDENT(1));
+	json_decref(all);
+	return text ? file_write_atomic(path, text, strlen(text), 0600, err) : error_set(err, ENOMEM, "no memory");
 }

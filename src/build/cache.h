@@ -12,4 +12,9 @@ char *build_cache_find(const struct artifact *artifact, struct hash digest);
 /* Under build_lock_context. */
 int build_cache_save(const struct artifact *artifact, struct hash digest, const char *image_id, struct error *err);
 
+/* The same for generators, in builds/ARTIFACT.generated: were these inputs those of the last good run? */
+bool build_cache_is_generated(const struct artifact *artifact, struct hash generator, struct hash inputs);
+int build_cache_generated(const struct artifact *artifact, struct hash generator, struct hash inputs,
+			  struct error *err);
+
 #endif

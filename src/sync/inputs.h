@@ -25,6 +25,10 @@ struct inputs {		     /* zero-initialised is empty */
 int sync_source_inputs(const struct sync_source *source, const struct inputs *before, struct inputs *inputs,
 		       struct error *err);
 
+/* The same of the files that one generator reads: what its `inputs` match, without what it makes itself or what is ignored. */
+int sync_source_generator_inputs(const struct sync_source *source, const struct sync_generator *generator,
+				 struct inputs *inputs, struct error *err);
+
 /* One item more at the end (rel is copied); call inputs_sort when all are there. */
 struct input *inputs_add(struct inputs *inputs, const char *rel);
 void inputs_sort(struct inputs *inputs);
