@@ -99,8 +99,7 @@ void subject_tell_reader(const struct sync_source *s, struct subject *p)
 	p->out->generator = g->written;
 	if (g->written->watch || p->kind == CHANGE_DELETED)
 		return;
-	_cleanup_free_ char *name = source_generator_name(s, g->written);
-	subject_say(p, subject_at(p, which ? which->place : g->written->place), "%s is read by %s", p->shown, name);
+	subject_say(p, subject_at(p, which ? which->place : g->written->place), "%s is read by %s", p->shown, g->name);
 }
 
 /* 3. What a generator made. */
@@ -129,8 +128,7 @@ bool step_generated(const struct sync_source *s, struct subject *p, enum path_cl
 	if (!maker)
 		return false;
 	if (p->out) {
-		_cleanup_free_ char *name = source_generator_name(s, maker);
-		subject_say(p, subject_at(p, place), "%s is made by %s", p->shown, name);
+		subject_say(p, subject_at(p, place), "%s is made by %s", p->shown, source_generator_name(s, maker));
 	}
 	subject_tell_reader(s, p);
 	return true;
@@ -174,15 +172,14 @@ bool step_generator_input(const struct sync_source *s, struct subject *p, enum p
 		p->written_rule = true;
 	if (!p->out)
 		return !gone;
-	_cleanup_free_ char *name = source_generator_name(s, g->written);
 	if (gone) {
 		subject_obstacle(p, subject_at(p, place), "%s was deleted, and what %s made of it may still be there",
-				 p->shown, name);
+				 p->shown, g->name);
 		return false;
 	}
 	p->out->generator = g->written;
 	bool compiled = source_is_jib(s, g->written) && is_compiled(p->path);
-	subject_say(p, subject_at(p, place), "%s is %s by %s%s", p->shown, compiled ? "compiled" : "read", name,
+	subject_say(p, subject_at(p, place), "%s is %s by %s%s", p->shown, compiled ? "compiled" : "read", g->name,
 		    g->written->watch ? ", which watches by itself" : "");
 	return true;
 }

@@ -14,6 +14,7 @@ void source_generators_release(struct source_generators *generators)
 		source_globs_release(&g->inputs);
 		source_rules_release(&g->outputs);
 		vec_release(&g->feeds);
+		free(g->name);
 	}
 	vec_release(generators);
 }
@@ -61,7 +62,7 @@ bool sync_source_feeds(const struct sync_source *s, const struct sync_generator 
 	return false;
 }
 
-char *source_generator_name(const struct sync_source *s, const struct sync_generator *generator)
+static char *make_name(const struct sync_source *s, const struct sync_generator *generator)
 {
 	enum jib_tool tool;
 	if (source_is_jib(s, generator) && jib_tool(s->artifact, &tool, NULL) == 0)
@@ -72,14 +73,22 @@ char *source_generator_name(const struct sync_source *s, const struct sync_gener
 	return xasprintf("`%s`", text);
 }
 
+const char *source_generator_name(const struct sync_source *s, const struct sync_generator *generator)
+{
+	for vec_each (g, &s->generators)
+		if (g->written == generator)
+			return g->name;
+	return "";
+}
+
 /* Where they come from. */
 
-static int add_generator(const struct sync_generator *written, bool learned, struct source_generators *out,
-			 struct error *err)
+static int add_generator(const struct sync_source *s, const struct sync_generator *written,
+			 struct source_generators *out, struct error *err)
 {
 	struct source_generator *g = vec_add(out);
 	g->written = written;
-	g->learned = learned;
+	g->name = make_name(s, written);
 	int r = source_compile_globs(&written->inputs, &g->inputs, err);
 	return r < 0 ? r : source_compile_rules(&written->sync, &g->outputs, err);
 }
@@ -127,13 +136,13 @@ static int collect(struct sync_source *s, struct source_generators *out, struct 
 	const struct sync_generator *const programs[] = {&s->map_program, &s->tar_program};
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(programs); i++)
 		if (programs[i]->command.len > 0)
-			r = add_generator(programs[i], false, out, err);
+			r = add_generator(s, programs[i], out, err);
 	for (size_t i = 0; r == 0 && i < s->artifact->sync.generated.len; i++)
-		r = add_generator(&s->artifact->sync.generated.items[i], false, out, err);
+		r = add_generator(s, &s->artifact->sync.generated.items[i], out, err);
 	if (r == 0 && learned->len > LEARNED_GENERATORS_MAX)
 		r = error_set(err, EINVAL, "the sync map has more than %d generators", LEARNED_GENERATORS_MAX);
 	for (size_t i = 0; r == 0 && i < learned->len; i++)
-		r = add_generator(&learned->items[i], true, out, err);
+		r = add_generator(s, &learned->items[i], out, err);
 	return r;
 }
 
@@ -212,8 +221,7 @@ static size_t next_in_order(const unsigned char *reads, const bool *placed, size
 	return n;
 }
 
-static int cycle(const struct sync_source *s, const struct source_generators *all, const unsigned char *reads,
-		 const bool *placed, struct error *err)
+static int cycle(const struct source_generators *all, const unsigned char *reads, const bool *placed, struct error *err)
 {
 	size_t n = all->len, at = 0;
 	while (placed[at])
@@ -225,11 +233,11 @@ static int cycle(const struct sync_source *s, const struct source_generators *al
 		for (before = 0; placed[before] || before == at || reads[before * n + at] < READS_SURELY;)
 			before++;
 	}
-	const struct sync_generator *a = all->items[at].written, *b = all->items[before].written;
-	_cleanup_free_ char *name = source_generator_name(s, a), *other = source_generator_name(s, b);
-	_cleanup_free_ char *place = place_format(b->place);
-	return error_at(err, a->place, EINVAL, "%s reads what %s%s%s%s makes, which in turn needs what it makes itself",
-			name, other, place ? " (" : "", place ? place : "", place ? ")" : "");
+	const struct source_generator *a = &all->items[at], *b = &all->items[before];
+	_cleanup_free_ char *place = place_format(b->written->place);
+	return error_at(err, a->written->place, EINVAL,
+			"%s reads what %s%s%s%s makes, which in turn needs what it makes itself", a->name, b->name,
+			place ? " (" : "", place ? place : "", place ? ")" : "");
 }
 
 static int find_order(const struct sync_source *s, const struct source_generators *all, unsigned char *reads,
@@ -246,7 +254,7 @@ static int find_order(const struct sync_source *s, const struct source_generator
 		if (order[i] == n)
 			order[i] = next_in_order(reads, placed, n, READS_SURELY);
 		if (order[i] == n)
-			return cycle(s, all, reads, placed, err);
+			return cycle(all, reads, placed, err);
 		placed[order[i]] = true;
 	}
 	return 0;

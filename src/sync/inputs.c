@@ -221,16 +221,22 @@ int inputs_look(struct inputs_reader *r, const char *path, int directory, const 
 	struct stat st;
 	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : error_errno(err, errno, "can't look at %s", path);
-	if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode))
+	return inputs_take(r, path, directory, name, &st, err);
+}
+
+int inputs_take(struct inputs_reader *r, const char *path, int directory, const char *name, const struct stat *st,
+		struct error *err)
+{
+	if (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode) && !S_ISDIR(st->st_mode))
 		return 0;
 	if (r->inputs->len >= INPUTS_MAX)
 		return error_set(err, EFBIG, "%s has more than %d inputs", sync_source_artifact(r->source)->image.value,
 				 INPUTS_MAX);
 	struct input *input = inputs_add(r->inputs, sync_source_shown(r->source, path));
-	take_stat(input, &st);
-	if (S_ISDIR(st.st_mode) || known_before(r, input))
+	take_stat(input, st);
+	if (S_ISDIR(st->st_mode) || known_before(r, input))
 		return 0;
-	int code = S_ISLNK(st.st_mode) ? read_link(directory, name, input) : read_file(r, directory, name, input, err);
+	int code = S_ISLNK(st->st_mode) ? read_link(directory, name, input) : read_file(r, directory, name, input, err);
 	if (code == -ENOENT || code == -ELOOP ||
 	    code == -EINVAL) { /* gone, or something else by now: its event comes */
 		r->inputs->len--;

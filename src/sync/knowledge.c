@@ -1,11 +1,11 @@
 /* Knowledge on disk, one JSON object a file:
  *
- *     {"version": 1, "context": real path, "image": …,
+ *     {"version": 2, "context": real path, "image": …,
  *      "files": {"digest": hex, "build": [path], "inputs": [path], "ignore": [path]},
- *      "map": {"digest": hex, "entries": [[src, dest, mode, generated]], "generators": [{"command": [word], "inputs": [glob],
+ *      "map": {"digest": hex, "entries": [[folder of src, folder of dest, mode, generated, [name]]], "generators": [{"command": [word], "inputs": [glob],
  *              "sync": [[src, dest]], "watch": bool}], "build": [path], "ignore": [path]}}
  *
- * A text that is not UTF-8 is an object instead, {"hex": …}. `files` and `map` are there where they were learned. */
+ * Entries that differ in their last names only stand together; where src and dest end differently, the name is [of src, of dest]. A text that is not UTF-8 is an object instead, {"hex": …}. `files` and `map` are there where they were learned. */
 #include "sync/knowledge.h"
 
 #include <ctype.h>
@@ -20,7 +20,7 @@
 #include "base/path.h"
 #include "sync/walk.h"
 
-enum { KNOWLEDGE_VERSION = 1, MODE_BITS = 07777 };
+enum { KNOWLEDGE_VERSION = 2, MODE_BITS = 07777 };
 
 void knowledge_release(struct knowledge *knowledge)
 {
@@ -179,17 +179,54 @@ static json_t *put_generator(const struct sync_generator *g)
 			 "watch", g->watch);
 }
 
+static bool same_folder(const char *path, const char *folder)
+{
+	size_t len = (size_t)(path_base(path) - path);
+	len -= len > 1; /* the slash */
+	return strlen(folder) == len && memcmp(path, folder, len) == 0;
+}
+
+static json_t *put_name(const struct syncmap_entry *entry)
+{
+	const char *src = path_base(entry->src), *dest = path_base(entry->dest);
+	if (strcmp(src, dest) == 0)
+		return put_text(src);
+	json_t *pair = json_array();
+	json_array_append_new(pair, put_text(src));
+	json_array_append_new(pair, put_text(dest));
+	return pair;
+}
+
+static json_t *put_entries(const struct syncmap *map)
+{
+	json_t *groups = json_array(), *names = NULL;
+	_cleanup_free_ char *src = NULL, *dest = NULL;
+	const struct syncmap_entry *last = NULL;
+	for vec_each (entry, &map->entries) {
+		if (!last || last->mode != entry->mode || last->generated != entry->generated ||
+		    !same_folder(entry->src, src) || !same_folder(entry->dest, dest)) {
+			free(src);
+			free(dest);
+			src = path_dir(entry->src);
+			dest = path_dir(entry->dest);
+			names = json_array();
+			json_t *group = json_array();
+			json_array_append_new(group, put_text(src));
+			json_array_append_new(group, put_text(dest));
+			json_array_append_new(group, json_integer(entry->mode));
+			json_array_append_new(group, json_boolean(entry->generated));
+			json_array_append_new(group, names);
+			json_array_append_new(groups, group);
+		}
+		json_array_append_new(names, put_name(entry));
+		last = entry;
+	}
+	return groups;
+}
+
 static json_t *put_map(const struct knowledge *k)
 {
-	json_t *entries = json_array(), *generators = json_array();
-	for vec_each (entry, &k->map.entries) {
-		json_t *item = json_array();
-		json_array_append_new(item, put_text(entry->src));
-		json_array_append_new(item, put_text(entry->dest));
-		json_array_append_new(item, json_integer(entry->mode));
-		json_array_append_new(item, json_boolean(entry->generated));
-		json_array_append_new(entries, item);
-	}
+	json_t *entries = put_entries(&k->map), *generators = json_array();
 	for vec_each (g, &k->map.generators)
 		json_array_append_new(generators, put_generator(g));
 	return json_pack("{s:o,s:o,s:o,s:o,s:o}", "digest", put_digest(k->map_digest), "entries", entries, "generators",
@@ -283,15 +320,37 @@ static bool get_files(const json_t *json, struct knowledge *k)
 	return k->has_files;
 }
 
-static bool get_entry(const json_t *item, struct syncmap_entry *entry)
+/* NULL if that would not be the normal form of a path. An empty name is the folder itself. */
+static char *join_name(const char *folder, const json_t *json)
 {
-	json_int_t mode = json_integer_value(json_array_get(item, 2));
-	entry->src = get_path(json_array_get(item, 0));
-	entry->dest = get_path(json_array_get(item, 1));
-	entry->mode = (int)mode;
-	entry->generated = json_is_true(json_array_get(item, 3));
-	bool safe = entry->dest && (str_equal(entry->dest, "/") || path_is_safe_destination(entry->dest));
-	return entry->src && safe && mode >= MODE_KEEP && mode <= MODE_BITS;
+	_cleanup_free_ char *name = get_text(json);
+	if (!name || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return NULL;
+	return *name ? path_join(folder, name) : xstrdup(folder);
+}
+
+static bool get_entry(const char *src, const char *dest, const json_t *name, struct syncmap_entry *entry)
+{
+	bool pair = json_is_array(name);
+	entry->src = join_name(src, pair ? json_array_get(name, 0) : name);
+	entry->dest = join_name(dest, pair ? json_array_get(name, 1) : name);
+	return entry->src && entry->dest && (str_equal(entry->dest, "/") || path_is_safe_destination(entry->dest));
+}
+
+static bool get_group(const json_t *group, struct syncmap *map)
+{
+	_cleanup_free_ char *src = get_path(json_array_get(group, 0)), *dest = get_path(json_array_get(group, 1));
+	json_int_t mode = json_integer_value(json_array_get(group, 2));
+	const json_t *names = json_array_get(group, 4);
+	bool good = src && dest && mode >= MODE_KEEP && mode <= MODE_BITS && json_is_array(names) &&
+		    json_array_size(names) <= SYNCMAP_ENTRIES_MAX - map->entries.len;
+	for (size_t i = 0; good && i < json_array_size(names); i++) {
+		struct syncmap_entry *entry = vec_add(&map->entries);
+		entry->mode = (int)mode;
+		entry->generated = json_is_true(json_array_get(group, 3));
+		good = get_entry(src, dest, json_array_get(names, i), entry);
+	}
+	return good;
 }
 
 static bool get_generator(const json_t *json, struct sync_generator *g)
@@ -323,10 +382,8 @@ static bool get_map(const json_t *json, struct knowledge *k)
 		    json_array_size(generators) <= SYNCMAP_ENTRIES_MAX &&
 		    get_texts(json_object_get(json, "build"), get_path, &k->map.build) &&
 		    get_texts(json_object_get(json, "ignore"), get_path, &k->map.ignore);
-	if (good)
-		vec_reserve(&k->map.entries, json_array_size(entries));
 	for (size_t i = 0; good && i < json_array_size(entries); i++)
-		good = get_entry(json_array_get(entries, i), vec_add(&k->map.entries));
+		good = get_group(json_array_get(entries, i), &k->map);
 	for (size_t i = 0; good && i < json_array_size(generators); i++)
 		good = get_generator(json_array_get(generators, i), vec_add(&k->map.generators));
 	k->has_map = good;

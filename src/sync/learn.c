@@ -193,9 +193,36 @@ int sync_source_teach_files(struct sync_source *s, struct build_files *files, st
 	return knowledge_save(s->artifact, k, err);
 }
 
+static bool same_lists(const struct strv *a, const struct strv *b)
+{
+	bool same = a->len == b->len;
+	for (size_t i = 0; same && i < a->len; i++)
+		same = strcmp(a->items[i], b->items[i]) == 0;
+	return same;
+}
+
+/* Most runs of a build tell what the one before told: then nothing is to be written or indexed. Generators are not compared. */
+static bool tells_nothing_new(const struct syncmap *before, const struct syncmap *map)
+{
+	bool same = before->entries.len == map->entries.len && before->generators.len == 0 &&
+		    map->generators.len == 0 && !map->rebuild && same_lists(&before->build, &map->build) &&
+		    same_lists(&before->ignore, &map->ignore);
+	for (size_t i = 0; same && i < map->entries.len; i++) {
+		const struct syncmap_entry *x = &before->entries.items[i], *y = &map->entries.items[i];
+		same = x->mode == y->mode && x->generated == y->generated && strcmp(x->src, y->src) == 0 &&
+		       strcmp(x->dest, y->dest) == 0;
+	}
+	return same;
+}
+
 int sync_source_teach_map(struct sync_source *s, struct syncmap *map, struct error *err)
 {
 	struct knowledge *k = &s->knowledge;
+	if (k->has_map && tells_nothing_new(&k->map, map) && hash_equal(k->map_digest, map_digest(s))) {
+		syncmap_release(map);
+		*map = (struct syncmap){0};
+		return 0;
+	}
 	struct syncmap before = k->map;
 	bool had_map = k->has_map;
 	k->map = *map;

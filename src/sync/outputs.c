@@ -41,7 +41,7 @@ static int look_at(struct outputs_walk *w, const char *path, int directory, cons
 	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : error_errno(err, errno, "can't look at %s", path);
 	if (!S_ISDIR(st.st_mode))
-		return inputs_look(&w->reader, path, directory, name, err);
+		return inputs_take(&w->reader, path, directory, name, &st, err);
 	int r = walk_tree(path, &walk, err);
 	return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 }

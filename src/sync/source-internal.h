@@ -25,8 +25,8 @@ struct source_generator {
 	const struct sync_generator *written;
 	struct source_globs inputs;
 	struct source_rules outputs;
+	char *name;	   /* in a sentence: Maven, `npm run build` */
 	VEC(size_t) feeds; /* those that surely read what this one makes; indices, all behind its own */
-	bool learned;	   /* of the sync map */
 };
 VEC_TYPE(source_generators, struct source_generator);
 
@@ -166,8 +166,8 @@ bool source_generator_reads(const struct sync_source *s, const struct source_gen
 bool source_generator_makes(const struct sync_source *s, const struct source_generator *g, const char *path,
 			    const char *rel);
 
-/* What a generator is called in a sentence: Maven, Gradle, `npm run build`. */
-char *source_generator_name(const struct sync_source *s, const struct sync_generator *generator) RETURNS_OWNED;
+/* What a generator is called in a sentence. */
+const char *source_generator_name(const struct sync_source *s, const struct sync_generator *generator);
 
 /* "dist/js" of "dist/js/x*": the folders that are written out; the whole where nothing is a pattern. "." for none. */
 char *source_fixed_part(const char *pattern) RETURNS_OWNED;

@@ -212,21 +212,27 @@ static void hostile_knowledge_is_refused(void **state)
 {
 	struct project *p = *state;
 	static const char *const entries[] = {
-		"[\"relative\",\"/a\",-2,true]",
-		"[\"/a/../b\",\"/a\",-2,true]",
-		"[\"/a\",\"/b/../..\",-2,true]",
-		"[\"/a\",\"b\",-2,true]",
-		"[\"/a\",\"/b\",-3,true]",
-		"[\"/a\",\"/b\",65536,true]",
-		"[\"/a\\u0000b\",\"/b\",0,true]",
-		"[{\"hex\":\"2f6\"},\"/b\",0,true]",
-		"[{\"hex\":\"2f00\"},\"/b\",0,true]",
+		"[\"relative\",\"/a\",-2,true,[\"x\"]]",
+		"[\"/a/../b\",\"/a\",-2,true,[\"x\"]]",
+		"[\"/a\",\"/b/..\",-2,true,[\"x\"]]",
+		"[\"/a\",\"b\",-2,true,[\"x\"]]",
+		"[\"/a\",\"/b\",-3,true,[\"x\"]]",
+		"[\"/a\",\"/b\",65536,true,[\"x\"]]",
+		"[\"/a\",\"/b\",0,true,[\"..\"]]",
+		"[\"/a\",\"/b\",0,true,[\"x/../y\"]]",
+		"[\"/a\",\"/b\",0,true,[[\"x\"]]]",
+		"[\"/a\",\"/b\",0,true,[7]]",
+		"[\"/a\",\"/b\",0,true]",
+		"[\"/a\\u0000b\",\"/b\",0,true,[\"x\"]]",
+		"[{\"hex\":\"2f6\"},\"/b\",0,true,[\"x\"]]",
+		"[\"/a\",\"/b\",0,true,[{\"hex\":\"00\"}]]",
+		"7",
 	};
 	assert_int_equal(teach_files(p), 0);
 	_cleanup_free_ char *path = kept_file_path(p);
 	for (size_t i = 0; i < ARRAY_LEN(entries); i++) {
 		struct knowledge k = {0};
-		_cleanup_free_ char *text = xasprintf("{\"version\":1,\"context\":\"%s\",\"image\":\"app\",\"map\":{"
+		_cleanup_free_ char *text = xasprintf("{\"version\":2,\"context\":\"%s\",\"image\":\"app\",\"map\":{"
 						      "\"digest\":\"%032d\",\"entries\":[%s],"
 						      "\"generators\":[],\"build\":[],\"ignore\":[]}}",
 						      p->artifact.context, 0, entries[i]);
