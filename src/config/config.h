@@ -63,6 +63,8 @@ struct sync_generator { /* `generated` of an auto mapping; map, tar and Jib's in
 
 VEC_TYPE(sync_generator_list, struct sync_generator);
 void sync_generators_release(struct sync_generator_list *generators); /* for those that come from elsewhere */
+/* Its command as a person would call it, in one line: "npm run build"; of a script for sh, the first line. */
+char *sync_generator_name(const struct sync_generator *generator) RETURNS_OWNED;
 
 struct sync_program {	     /* `map` and `tar` of an auto mapping */
 	struct strv command; /* empty: not configured */

@@ -9,6 +9,17 @@
 /* The key that names the builder, in the order of enum builder_kind. */
 static const char *const builders[] = {"docker", "jib", "custom", "ko", "buildpacks", "bazel", "kaniko"};
 
+char *sync_generator_name(const struct sync_generator *generator)
+{
+	const struct strv *words = &generator->command;
+	if (words->len != 3 || !str_equal(words->items[0], "sh") || !str_equal(words->items[1], "-c"))
+		return strv_join(words, " ");
+	const char *script = words->items[2] + strspn(words->items[2], " \t\n");
+	size_t len = strcspn(script, "\n");
+	bool more = script[len + strspn(script + len, " \t\n")] != '\0';
+	return xasprintf("%.*s%s", (int)len, script, more ? " …" : "");
+}
+
 const char *builder_kind_name(enum builder_kind kind)
 {
 	return (size_t)kind < ARRAY_LEN(builders) ? builders[kind] : "unknown";

@@ -45,6 +45,7 @@ void generation_free(struct generation *g)
 	candidates_release(&g->candidates);
 	strv_release(&g->command);
 	free(g->reason);
+	free(g->name);
 	free(g->path);
 	free(g->rebuild);
 	error_clear(&g->err);
@@ -240,13 +241,16 @@ static int run_one(struct generation *g, const struct sync_generator *generator,
 {
 	CLEANUP(generated_release) struct generated generated = {0};
 	CLEANUP(strv_release) struct strv command = {0}; /* what is taught may take the generator away */
+	_cleanup_free_ char *name = sync_generator_name(generator);
 	struct stale *stale = stale_of(g, generator);
 	const uint64_t began = monotonic_ns();
 	struct generate_told told = {
-		.command = &command, .status = "started", .reason = g->reason, .ms = -1, .outputs = -1};
+		.command = &command, .name = name, .status = "started", .reason = g->reason, .ms = -1, .outputs = -1};
 	strv_extend(&command, &generator->command);
-	if (g->command.len == 0)
+	if (!g->name) {
 		strv_extend(&g->command, &command);
+		g->name = xstrdup(name);
+	}
 	if (!g->background) /* the loop said so: before `ready` */
 		tell(g, &told);
 	const struct generate_request request = {.artifact = g->lane->artifact,

@@ -24,6 +24,7 @@ struct generation {
 	struct outputs outputs;	    /* `image` only in the background */
 	struct candidate_list candidates;
 	struct strv command; /* of the first that ran */
+	char *name;	     /* the same, for a person */
 	char *rebuild;	     /* the reason, where a program asks for one */
 	int r;
 	struct error err;

@@ -170,6 +170,7 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	note_dirty(lane);
 	join_pending(lane);
 	lane_take_outputs(lane, &job->outputs, job->result.cached);
+	lane_owe_unmade(lane);
 	map_release(&lane->seen_by_generators, NULL); /* in the baseline now */
 	replace_string(&lane->tag, job->result.tag);
 	replace_string(&lane->image_id, job->result.image_id);
@@ -220,6 +221,7 @@ void lane_build(struct lane *lane)
 	struct build_job *job = xcalloc(1, sizeof(*job));
 	job->lane = lane;
 	job->look_anew = lane->definitions_changed;
+	lane_note_unmade(lane);
 	lane_drop_pending(lane); /* the build reads the tree, and what changes from here on comes again */
 	change_set_release(&lane->failed);
 	job->request = (struct build_request){
@@ -300,6 +302,7 @@ static void deploy_done(void *data)
 		if (lane->built)
 			lane_prune_owned(lane);
 		lane->built = false;
+		change_set_release(&lane->unmade);
 		tell_deploy(lane, "succeeded", lane->build_started_ns ? elapsed_ms(lane->build_started_ns) : -1,
 			    &job->ports);
 		replace_ports(dev, lane->artifact->image.value, &job->ports);

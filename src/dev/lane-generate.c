@@ -36,11 +36,11 @@ bool lane_feeds_itself(struct lane *lane, const struct decision *d)
 	replace_string(&lane->own_path, d->deciding_path);
 	if (lane->own_rounds <= OWN_ROUNDS_MAX)
 		return false;
-	_cleanup_free_ char *words = strv_join(&d->generators.items[0]->command, " ");
+	_cleanup_free_ char *name = sync_generator_name(d->generators.items[0]);
 	_cleanup_free_ char *message =
 		xasprintf("%s changes each time that '%s' runs, which reads it: it would run for ever. "
 			  "Add the file to sync.auto.ignored, or take it out of `inputs`",
-			  d->deciding_path, words);
+			  d->deciding_path, name);
 	lane->generate_failed = true;
 	lane->own_rounds = 0;
 	change_set_append(&lane->failed, &lane->pending);
@@ -58,8 +58,9 @@ static void drop_outputs(struct lane *lane, struct change_set *into)
 	for vec_each (change, &lane->pending) {
 		bool output =
 			sync_source_class(lane->source, change->path, change->kind, change->directory) == PATH_OUTPUT &&
-			!lane_is_watched_output(lane, change->path);
-		if (!output || (!into && change->kind != CHANGE_DELETED)) {
+			!lane_is_endless_output(lane, change->path);
+		bool drop = output && (into || change->kind == CHANGE_DELETED || change->directory);
+		if (!drop) {
 			lane->pending.items[kept++] = *change;
 			continue;
 		}
@@ -126,6 +127,7 @@ static void generation_succeeded(struct lane *lane, struct generation *g)
 	lane_set_well(lane);
 	g->story.path = g->path;
 	g->story.command = &g->command;
+	g->story.name = g->name;
 	g->story.generate_us = (unsigned)((monotonic_ns() - g->story.decided_ns) / 1000);
 	if (g->candidates.len > 0)
 		lane_sync(lane, &g->candidates, &g->story);
@@ -265,7 +267,9 @@ void lane_map(struct lane *lane)
 	g->built_ns = lane->built_ns;
 	generation_mark(g, map, NULL, CHANGE_MODIFIED);
 	lane->mapping = g;
+	_cleanup_free_ char *name = sync_generator_name(map);
 	tell_generate(lane, &(struct generate_told){.command = &map->command,
+						    .name = name,
 						    .status = "started",
 						    .reason = g->reason,
 						    .ms = -1,

@@ -53,7 +53,7 @@ bool lane_saw_output(const struct lane *lane, const struct change *change)
 	       hash_equal(hash, seen->hash);
 }
 
-bool lane_is_watched_output(const struct lane *lane, const char *path)
+bool lane_is_endless_output(const struct lane *lane, const char *path)
 {
 	for vec_each (generator, &lane->artifact->sync.generated)
 		if (generator->watch && sync_source_makes(lane->source, generator, path))
@@ -104,6 +104,49 @@ int outputs_of_image(const struct lane *lane, const struct sync_source *source, 
 	return 0;
 }
 
+/* True if what the generator makes goes into the image as it is. */
+static bool image_takes_in(const struct lane *lane, const struct sync_generator *generator)
+{
+	for vec_each (output, &lane->outputs.scan) {
+		_cleanup_free_ char *path = absolute(lane, output->rel);
+		if (inputs_find(&lane->baseline, output->rel) && sync_source_makes(lane->source, generator, path))
+			return true;
+	}
+	return false;
+}
+
+/* True if something has to be run for the change, that no build of the image runs. */
+static bool is_for_generator(const struct lane *lane, const struct change *change, bool after_build)
+{
+	const struct sync_generator *const *all = NULL;
+	size_t count = sync_source_generators(lane->source, &all);
+	for (size_t i = 0; i < count && !change->directory; i++)
+		if (!all[i]->watch && sync_source_reads(lane->source, all[i], change->path) &&
+		    !(after_build && image_takes_in(lane, all[i])))
+			return true;
+	return false;
+}
+
+void lane_note_unmade(struct lane *lane)
+{
+	const struct change_set *sets[] = {&lane->failed, &lane->pending};
+	if (!lane->source || lane->artifact->builder == BUILDER_JIB) /* its image holds all that the map names */
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
+		for vec_each (change, sets[i])
+			if (is_for_generator(lane, change, false))
+				change_set_add(&lane->unmade, change->kind, false, change->path);
+	change_set_sort(&lane->unmade);
+}
+
+void lane_owe_unmade(struct lane *lane)
+{
+	for vec_each (change, &lane->unmade)
+		if (change->kind != CHANGE_DELETED && is_for_generator(lane, change, true))
+			change_set_add(&lane->pending, change->kind, false, change->path);
+	change_set_sort(&lane->pending);
+}
+
 static void becomes_change(struct lane *lane, struct input *output)
 {
 	_cleanup_free_ char *path = absolute(lane, output->rel);
@@ -120,11 +163,10 @@ void lane_take_outputs(struct lane *lane, struct outputs *outputs, bool cached)
 	bool jib = lane->artifact->builder == BUILDER_JIB;
 	for vec_each (output, &lane->outputs.scan) {
 		const struct input *held = inputs_find(&lane->outputs.image, output->rel);
-		_cleanup_free_ char *path = absolute(lane, output->rel);
-		if (jib && cached && lane->outputs.image.len > 0 && !(held && hash_equal(held->hash, output->hash)))
+		if (!jib)
+			forget(output); /* the image may hold another version: each event is news */
+		else if (cached && lane->outputs.image.len > 0 && !(held && hash_equal(held->hash, output->hash)))
 			becomes_change(lane, output); /* an IDE was at work since */
-		else if (!jib && map_has(&lane->dirty, path))
-			forget(output); /* the image may hold another version: its event is news */
 	}
 	change_set_sort(&lane->pending);
 }
@@ -144,14 +186,6 @@ void lane_recheck_outputs(struct lane *lane)
 
 /* ---- what is gone ---- */
 
-static bool in_batch(const struct lane *lane, const struct sync_generator *generator)
-{
-	for vec_each (change, &lane->pending)
-		if (change->kind != CHANGE_DELETED && sync_source_makes(lane->source, generator, change->path))
-			return true;
-	return false;
-}
-
 static void add_missing(const struct lane *lane, const char *path, struct strv *deletes)
 {
 	CLEANUP(classification_release) struct classification c = {0};
@@ -163,30 +197,17 @@ static void add_missing(const struct lane *lane, const char *path, struct strv *
 	}
 }
 
-static void add_missing_of(const struct lane *lane, const struct sync_generator *generator, struct strv *deletes)
+void lane_missing_outputs(const struct lane *lane, struct strv *dests)
 {
 	for vec_each (output, &lane->outputs.scan) {
 		_cleanup_free_ char *path = absolute(lane, output->rel);
-		if (!file_exists(path) && sync_source_makes(lane->source, generator, path))
-			add_missing(lane, path, deletes);
+		if (!file_exists(path) && lane_is_endless_output(lane, path))
+			add_missing(lane, path, dests);
 	}
 	for map_each (entry, &lane->owned) {
 		const struct owned *owned = entry->value;
-		if (owned->origin && !file_exists(owned->origin) &&
-		    sync_source_makes(lane->source, generator, owned->origin))
-			add_missing(lane, owned->origin, deletes);
+		if (owned->origin && !file_exists(owned->origin) && lane_is_endless_output(lane, owned->origin))
+			add_missing(lane, owned->origin, dests);
 	}
-}
-
-void lane_add_missing_outputs(const struct lane *lane, struct decision *d)
-{
-	size_t before = d->deletes.len;
-	for vec_each (generator, &lane->artifact->sync.generated)
-		if (generator->watch && in_batch(lane, generator))
-			add_missing_of(lane, generator, &d->deletes);
-	if (d->deletes.len == before)
-		return;
-	strv_sort_unique(&d->deletes);
-	if (d->kind == DECISION_NONE)
-		d->kind = DECISION_COPY;
+	strv_sort_unique(dests);
 }

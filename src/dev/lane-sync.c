@@ -20,7 +20,7 @@ struct batch {
 	struct candidate_list candidates;
 	struct carry carry;
 	struct sync_story story;
-	char *path;	     /* story's: what a generator was run for */
+	char *path, *name;   /* story's: what a generator was run for */
 	struct strv command; /* story's: of that generator */
 	unsigned users;
 	int r; /* of the host's hooks */
@@ -34,6 +34,7 @@ static void batch_unref(struct batch *batch)
 	candidates_release(&batch->candidates);
 	carry_release(&batch->carry);
 	free(batch->path);
+	free(batch->name);
 	strv_release(&batch->command);
 	error_clear(&batch->err);
 	free(batch);
@@ -337,8 +338,10 @@ static struct batch *batch_new(struct lane *lane, const struct sync_story *story
 	if (!story->command)
 		return batch;
 	batch->path = xstrdup_or_null(story->path);
+	batch->name = xstrdup_or_null(story->name);
 	strv_extend(&batch->command, story->command);
 	batch->story.path = batch->path;
+	batch->story.name = batch->name;
 	batch->story.command = &batch->command;
 	return batch;
 }

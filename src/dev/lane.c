@@ -44,6 +44,7 @@ void lane_free(struct lane *lane)
 	change_set_release(&lane->pending);
 	change_set_release(&lane->before_build);
 	change_set_release(&lane->failed);
+	change_set_release(&lane->unmade);
 	inputs_release(&lane->outputs.scan);
 	inputs_release(&lane->outputs.image);
 	map_release(&lane->seen_by_generators, NULL);
@@ -322,8 +323,6 @@ static void step_pending(struct lane *lane)
 		plan_artifact(lane->source, &lane->pending, &d);
 	else
 		decide_without_source(&d);
-	if (lane->source && lane->dev->settled)
-		lane_add_missing_outputs(lane, &d);
 	switch (d.kind) {
 	case DECISION_NONE:
 		tell_decision(lane, &d);
@@ -341,6 +340,26 @@ static void step_pending(struct lane *lane)
 		break;
 	}
 	decision_release(&d);
+}
+
+/* Deletes are told last, after the copies that came instead. */
+static void step_missing(struct lane *lane)
+{
+	struct decision d = {.kind = DECISION_COPY, .reason = xstrdup("a generator that runs for ever makes less")};
+	lane->outputs_came = false;
+	lane_missing_outputs(lane, &d.deletes);
+	if (d.deletes.len > 0)
+		step_copy(lane, &d);
+	decision_release(&d);
+}
+
+static void note_outputs(struct lane *lane)
+{
+	for (size_t i = 0; i < lane->pending.len && lane->programs.len > 0 && lane->source; i++) {
+		const struct change *change = &lane->pending.items[i];
+		lane->outputs_came = lane->outputs_came ||
+				     (change->kind != CHANGE_DELETED && lane_is_endless_output(lane, change->path));
+	}
 }
 
 static bool any_behind(const struct lane *lane)
@@ -366,8 +385,13 @@ void lane_step(struct lane *lane)
 			lane_generate_stop(lane); /* the next image has another map */
 		return;
 	}
+	note_outputs(lane);
 	if (lane->pending.len > 0)
 		step_pending(lane);
+	if (lane->state != LANE_IDLE || lane->wants_build || lane->pending.len > 0)
+		return;
+	if (lane->outputs_came && lane->dev->settled && lane->instances.len > 0)
+		step_missing(lane);
 	else if (any_behind(lane) && !timer_running(lane->retry))
 		lane_catch_up(lane);
 }

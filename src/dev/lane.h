@@ -80,6 +80,7 @@ struct lane {
 	bool wants_map;		       /* that is to be done */
 	bool generate_failed;
 	struct change_set failed; /* what the failed run was for: planned again with the next change that generates */
+	struct change_set unmade; /* what generators would have been run for, had it not led to a build */
 	struct map seen_by_generators; /* paths (keys) that a run may have read: deleting one is not nothing */
 	bool pending_from_run;	       /* all of pending came while a generator ran: perhaps its own doing */
 	unsigned own_rounds;	       /* runs in a row that only their predecessor caused */
@@ -87,6 +88,7 @@ struct lane {
 	struct kept *kept;	       /* NULL: not opened yet */
 	bool kept_old;		       /* it has copies that nothing needs any more */
 	VEC(struct program *) programs;
+	bool outputs_came; /* of generators that run for ever: others may be gone instead, which is certain once all has settled */
 	unsigned sync_jobs; /* instances still being carried to */
 	unsigned retries;
 	struct timer *retry;
@@ -165,7 +167,7 @@ struct sync_story { /* how a batch came about */
 	uint64_t first_event_ns, planned_ns, decided_ns;
 	unsigned generate_us, transfer_us;
 	/* Where a generator made what is carried: which, and the path that it was run for (as shown; may be NULL). */
-	const char *path;
+	const char *path, *name;
 	const struct strv *command;
 };
 /* Takes the candidates over; copies the story. */
@@ -185,15 +187,19 @@ bool lane_feeds_itself(struct lane *lane, const struct decision *decision);
 /* lane-outputs.c */
 /* An event of an output that is as a generator left it. */
 bool lane_saw_output(const struct lane *lane, const struct change *change);
+/* Before a build: the changes that it makes up for, but only for the image. After it: those that generators are still to be run for, since the
+ * image does not take in what they make, are pending again. */
+void lane_note_unmade(struct lane *lane);
+void lane_owe_unmade(struct lane *lane);
 /* After a build: what was found of outputs; what the image does not hold of it becomes a change. */
 void lane_take_outputs(struct lane *lane, struct outputs *outputs, bool cached);
 /* What the outputs are, and which of them a new image holds. For the job that built it, or asked for its map. outputs->scan: an earlier look, or
  * empty. built_ns: time of day right after the build; 0: the image was there already, and what was kept of it is loaded. */
 int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, uint64_t built_ns,
 		     struct outputs *outputs, struct error *err);
-bool lane_is_watched_output(const struct lane *lane, const char *path); /* of a generator that runs for ever */
-/* Outputs of `watch: true` generators that are gone once others of the same came: their destinations are deleted. */
-void lane_add_missing_outputs(const struct lane *lane, struct decision *decision);
+bool lane_is_endless_output(const struct lane *lane, const char *path); /* of a generator that runs for ever */
+/* Destinations whose outputs are gone, of generators that run for ever. */
+void lane_missing_outputs(const struct lane *lane, struct strv *dests);
 /* Outputs that changed where nobody watched them become changes. */
 void lane_recheck_outputs(struct lane *lane);
 
@@ -224,6 +230,7 @@ void tell_sync(const struct lane_instance *instance, const struct carry *carry, 
 
 struct generate_told {
 	const struct strv *command;
+	const char *name; /* of the command, for a person */
 	const char *status, *reason;
 	double ms;	   /* < 0: not known yet */
 	long long outputs; /* that changed; < 0: not known */

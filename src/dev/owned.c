@@ -202,6 +202,8 @@ void candidate_prepare(struct candidate *c, struct kept *kept)
 	bool wanted = c->generated && !c->kept && kept && !S_ISDIR(c->host_mode);
 	if (wanted)
 		keep(c, kept);
+	if (c->generated && !c->origin && !c->kept)
+		c->origin = xstrdup(c->item.src);
 	if (!c->kept && !c->skip)
 		c->skip = source_hash(c->item.src, c->host_mode, &c->hash) == -ENOENT;
 	c->skip = c->skip || candidate_is_there(c);
@@ -262,13 +264,21 @@ void lane_all_owned(const struct lane *lane, struct carry *carry)
 	carry_sort(carry);
 }
 
+/* What the build of the new image put there, too, or made anew by itself: a stale output would hide it. */
+static bool is_in_new_image(const struct lane *lane, const struct owned *owned, const char *dest)
+{
+	if (owned->generated && (lane->artifact->builder == BUILDER_JIB || lane->unmade.len > 0))
+		return true;
+	const char *src = owned->origin ? owned->origin : owned->src;
+	const char *rel = src ? path_below(src, lane->artifact->context) : NULL;
+	return rel && inputs_find(&lane->baseline, rel) && lane_image_holds(lane, src, dest);
+}
+
 void lane_prune_owned(struct lane *lane)
 {
 	for map_each (entry, &lane->owned) {
 		const struct owned *owned = entry->value;
-		const char *rel = owned->src ? path_below(owned->src, lane->artifact->context) : NULL;
-		bool built = rel && inputs_find(&lane->baseline, rel) && lane_image_holds(lane, owned->src, entry->key);
-		if (built || !owned->src || owned->generated || !file_exists(owned->src))
+		if (!owned->src || !file_exists(owned->src) || is_in_new_image(lane, owned, entry->key))
 			owned_free(map_remove(&lane->owned, entry->key));
 	}
 	lane->kept_old = lane->kept != NULL;

@@ -45,7 +45,9 @@ static void program_work(void *data)
 
 static void tell(const struct program *p, const char *status, const char *message)
 {
+	_cleanup_free_ char *name = sync_generator_name(p->generator);
 	tell_generate(p->lane, &(struct generate_told){.command = &p->generator->command,
+						       .name = name,
 						       .status = status,
 						       .reason = "it runs for ever",
 						       .ms = -1,
@@ -57,10 +59,10 @@ static void tell(const struct program *p, const char *status, const char *messag
 static void program_died(struct program *p)
 {
 	_cleanup_free_ char *words = p->r < 0 ? error_format(&p->err) : NULL;
-	_cleanup_free_ char *command = strv_join(&p->generator->command, " ");
+	_cleanup_free_ char *name = sync_generator_name(p->generator);
 	_cleanup_free_ char *message =
 		words ? xasprintf("%s (it ended, and is started again)", words)
-		      : xasprintf("%s ended, and is started again: it is to run for ever (watch: true)", command);
+		      : xasprintf("%s ended, and is started again: it is to run for ever (watch: true)", name);
 	if (p->deaths < QUICK_DEATHS)
 		p->deaths++;
 	if (p->deaths == QUICK_DEATHS && !p->failing) {

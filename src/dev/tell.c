@@ -148,8 +148,9 @@ static json_t *words(const struct strv *command)
 
 void tell_generate(const struct lane *lane, const struct generate_told *told)
 {
-	json_t *fields = json_pack("{s:o, s:o, s:s, s:o}", "image", event_text(lane->artifact->image.value), "command",
-				   words(told->command), "status", told->status, "reason", event_text(told->reason));
+	json_t *fields = json_pack("{s:o, s:o, s:o, s:s, s:o}", "image", event_text(lane->artifact->image.value),
+				   "command", words(told->command), "name", event_text(told->name), "status",
+				   told->status, "reason", event_text(told->reason));
 	if (told->ms >= 0)
 		json_object_set_new(fields, "ms", json_real(told->ms));
 	if (told->outputs >= 0)
@@ -190,7 +191,8 @@ void tell_sync(const struct lane_instance *instance, const struct carry *carry, 
 				   "paths", carried_paths(instance->lane, carry));
 	if (t->command)
 		json_object_set_new(fields, "generated",
-				    json_pack("{s:o, s:o}", "path", event_text(t->path), "command", words(t->command)));
+				    json_pack("{s:o, s:o, s:o}", "path", event_text(t->path), "command",
+					      words(t->command), "name", event_text(t->name)));
 	if (instance->lane->artifact->restart != RESTART_NONE)
 		json_object_set_new(fields, "restart",
 				    json_string(instance->lane->artifact->restart == RESTART_SIGNAL ? "signal"

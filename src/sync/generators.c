@@ -67,9 +67,7 @@ static char *make_name(const struct sync_source *s, const struct sync_generator 
 	enum jib_tool tool;
 	if (source_is_jib(s, generator) && jib_tool(s->artifact, &tool, NULL) == 0)
 		return xstrdup(tool == JIB_MAVEN ? "Maven" : "Gradle");
-	const struct strv *words = &generator->command;
-	bool shell = words->len == 3 && str_equal(words->items[0], "sh") && str_equal(words->items[1], "-c");
-	_cleanup_free_ char *text = shell ? xstrdup(words->items[2]) : strv_join(words, " ");
+	_cleanup_free_ char *text = sync_generator_name(generator);
 	return xasprintf("`%s`", text);
 }
 

@@ -125,3 +125,295 @@ class OneGenerator(Generating):
         project.write("src/a.txt", "mended")
         dev.expect("/gen/a.txt", "MENDED")
         dev.wait("idle", mark, errors=0)
+
+
+# Reads its input, waits while the file `closed` is there, then writes.
+GATED = """text=$(cat src/a.txt); echo $$ >../pid
+while [ -e ../closed ]; do sleep 0.02; done
+mkdir -p out; echo "$text" >out/a.txt
+"""
+
+
+class WhileOneRuns(Generating):
+    def gated(self):
+        project = self.make(auto(generated(GATED, ["src/**"], ("out", "/gen"))), {"src/a.txt": "one"})
+        project.closed = project.base / "closed"
+        return project
+
+    def start(self, project, dev, text):
+        project.closed.touch()
+        mark = dev.mark()
+        project.write("src/a.txt", text)
+        dev.wait("generate", mark, status="started")
+        dev.eventually(lambda: (project.base / "pid").exists() and (project.base / "pid").read_text().strip(), what="a process")
+        return mark
+
+    def process(self, project):
+        """True while the generator's process lives."""
+        return os.path.exists(f"/proc/{(project.base / 'pid').read_text().strip()}")
+
+    def test_a_save_is_planned_after_it(self):
+        project = self.gated()
+        dev = self.dev(project)
+        mark = self.start(project, dev, "two")
+        project.write("src/a.txt", "three")
+        dev.wait("change", mark, paths=lambda paths: True)
+        project.closed.unlink()
+        dev.expect("/gen/a.txt", "three\n")
+        self.rest(dev, mark)
+        self.assertLessEqual(self.runs(dev, mark), 2)
+        self.assertCopied(dev, mark)
+
+    def test_a_rebuild_ends_it(self):
+        """And what it was for is not lost: the image does not hold it."""
+        project = self.gated()
+        dev = self.dev(project)
+        self.start(project, dev, "two")
+        mark = dev.mark()
+        with open(project.path("Dockerfile"), "a") as file:
+            file.write("LABEL more=1\n")
+        dev.wait("build", mark, status="started")
+        dev.eventually(lambda: not self.process(project), what="the end of the process")
+        project.closed.unlink()
+        dev.expect("/gen/a.txt", "two\n")
+        self.rest(dev, mark)
+
+    def test_ctrl_c_leaves_no_process(self):
+        project = self.gated()
+        dev = self.dev(project)
+        self.start(project, dev, "two")
+        self.assertTrue(self.process(project))
+        self.assertEqual(dev.end(), 130)
+        self.assertFalse(self.process(project))
+
+    def test_a_new_file_that_is_deleted_again(self):
+        """A generator may have read it: what it made of it lies there."""
+        project = self.gated()
+        dev = self.dev(project)
+        mark = self.start(project, dev, "two")
+        project.write("src/b.txt", "new")
+        dev.wait("change", mark, paths=lambda paths: any(p["path"] == "src/b.txt" for p in paths))
+        project.closed.unlink()
+        dev.expect("/gen/a.txt", "two\n")
+        self.rest(dev, mark)
+        mark = dev.mark()
+        project.remove("src/b.txt")
+        dev.wait("decision", mark, decision="rebuild")
+
+
+class ByOthers(Generating):
+    def test_what_an_ide_writes_is_carried_without_a_run(self):
+        project = self.upper()
+        dev = self.dev(project)
+        project.write("src/a.txt", "two")
+        dev.expect("/gen/a.txt", "TWO")
+        self.rest(dev)
+        mark = dev.mark()
+        project.write("out/a.txt", "by an IDE")
+        dev.expect("/gen/a.txt", "by an IDE")
+        self.rest(dev, mark)
+        self.assertEqual((self.runs(dev, mark), dev.count("sync", mark)), (0, 1))
+        mark = dev.mark()
+        project.replace("out/a.txt", "by an IDE")   # the same again
+        self.rest(dev, mark)
+        self.assertEqual((self.runs(dev, mark), dev.count("sync", mark)), (0, 0))
+        mark = dev.mark()
+        project.write("src/a.txt", "three")
+        dev.expect("/gen/a.txt", "THREE")
+        self.rest(dev, mark)
+        self.assertEqual((self.runs(dev, mark), dev.count("sync", mark)), (1, 1))
+
+    @on("docker")
+    def test_a_clean_takes_nothing_from_a_new_container(self):
+        project = self.upper(a="one", b="bee")
+        dev = self.dev(project)
+        project.write("src/a.txt", "two")
+        dev.expect("/gen/b.txt", "BEE")
+        self.rest(dev)
+        mark = dev.mark()
+        project.remove("out")
+        dev.wait("change", mark)
+        self.rest(dev, mark)
+        self.assertEqual(dev.read("/gen/a.txt"), b"TWO")
+        harness.docker("rm", "-f", dev.container())
+        dev.expect("/gen/a.txt", "TWO")
+        dev.expect("/gen/b.txt", "BEE")
+
+    def test_a_new_image_gets_what_was_generated(self):
+        project = self.upper()
+        dev = self.dev(project)
+        project.write("src/a.txt", "two")
+        dev.expect("/gen/a.txt", "TWO")
+        mark = dev.mark()
+        with open(project.path("Dockerfile"), "a") as file:
+            file.write("LABEL more=1\n")
+        dev.wait("deploy", mark, status="succeeded")
+        dev.expect("/gen/a.txt", "TWO")
+        self.rest(dev, mark)
+        mark = dev.mark()
+        with open(project.path("Dockerfile"), "a") as file:
+            file.write("LABEL more=2\n")
+        project.write("src/a.txt", "three")
+        dev.wait("deploy", mark, status="succeeded")
+        dev.expect("/gen/a.txt", "THREE")
+
+
+class Several(Generating):
+    def test_one_that_reads_what_another_makes(self):
+        """Both run in one round; the second only where the first's output changed."""
+        first = generated("mkdir -p mid; cut -c1-3 src/a.txt >mid/a.txt", ["src/**"], ("mid/a.txt", "/gen/mid.txt"))
+        second = generated("mkdir -p out; tr a-z A-Z <mid/a.txt >out/a.txt", ["mid/**"], ("out/a.txt", "/gen/out.txt"))
+        project = self.make(auto(second, first), {"src/a.txt": "onetwo\n"})
+        dev = self.dev(project)
+        mark = dev.mark()
+        project.write("src/a.txt", "threefour\n")
+        dev.wait("sync", mark, status="succeeded")
+        self.assertEqual((dev.read("/gen/mid.txt"), dev.read("/gen/out.txt")), (b"thr\n", b"THR\n"))
+        self.rest(dev, mark)
+        self.assertEqual((self.runs(dev, mark), dev.count("sync", mark)), (2, 1))
+        mark = dev.mark()
+        project.write("src/a.txt", "three\n")   # the first three letters are the same
+        dev.wait("generate", mark, status="succeeded")
+        self.rest(dev, mark)
+        self.assertEqual((self.runs(dev, mark), dev.count("sync", mark)), (1, 0))
+
+    def test_one_that_writes_what_it_reads(self):
+        project = self.make(auto(generated("date +%N >>src/log.txt; cp src/a.txt out.txt", ["src/**"], ("out.txt", "/gen.txt"))),
+                            {"src/a.txt": "one", "src/log.txt": ""})
+        dev = self.dev(project)
+        mark = dev.mark()
+        project.write("src/a.txt", "two")
+        error = dev.wait("error", mark, about="generate")
+        self.assertRegex(error["message"], r"src/log\.txt changes each time that '.*' runs.*ignored")
+        self.rest(dev, mark)
+        self.assertLess(self.runs(dev, mark), 8)
+        self.assertEqual(dev.read("/gen.txt"), b"two")
+
+    def test_a_program_that_runs_for_ever(self):
+        watcher = """mkdir -p out; echo $$ >../pid; trap 'rm -f ../pid; exit 0' TERM
+last=; while :; do
+  now=$(cat src/*.txt); if [ "$now" != "$last" ]; then last=$now; rm -f out/*
+    for f in src/*.txt; do cp "$f" "out/$(basename "$f")"; done; fi; sleep 0.05
+done
+"""
+        project = self.make(auto(generated(watcher, ["src/**"], ("out", "/gen"), watch=True)), {"src/a.txt": "one", "src/b.txt": "bee"})
+        dev = self.dev(project)
+        project.write("src/a.txt", "two")
+        dev.expect("/gen/a.txt", "two")
+        dev.expect("/gen/b.txt", "bee")
+        mark = dev.mark()
+        project.write("src/a.txt", "three")
+        project.remove("src/b.txt")
+        dev.expect("/gen/a.txt", "three")
+        dev.expect("/gen/b.txt", None)
+        self.assertEqual(dev.count("build", mark), 0)
+        pid = (project.base / "pid").read_text().strip()
+        os.kill(int(pid), signal.SIGKILL)
+        project.write("src/a.txt", "four")
+        dev.expect("/gen/a.txt", "four")   # started again
+        pid = (project.base / "pid").read_text().strip()
+        self.assertEqual(dev.end(), 130)
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+
+    def test_a_program_that_dies_again_and_again(self):
+        project = self.make(auto(generated("echo no config >&2; test -e ../fixed || exit 3; sleep 1000", ["src/**"], ("out", "/gen"), watch=True)),
+                            {"src/a.txt": "one"})
+        dev = self.dev(project)
+        error = dev.wait("error", about="generate")
+        self.assertIn("no config", error["message"])
+        (project.base / "fixed").touch()
+        dev.eventually(lambda: dev.events[-1]["type"] == "idle" and dev.events[-1]["errors"] == 0, what="no error")
+
+
+MAP = """echo BEGIN SYNCMAP/1
+python3 - <<'END'
+import json, os
+os.makedirs("out", exist_ok=True)
+entries = []
+for name in sorted(os.listdir("src")):
+    text = open("src/" + name).read()
+    if os.path.exists("out/" + name) and open("out/" + name).read() == text.upper():
+        pass
+    else:
+        open("out/" + name, "w").write(text.upper())
+    if not text.startswith("hidden"):
+        entries.append({"src": "out/" + name, "dest": "/gen/" + name, "mode": "0640"})
+print(json.dumps({"generated": entries, "direct": [{"src": "www", "dest": "/srv"}]}))
+END
+"""
+
+
+class Maps(Generating):
+    def map(self, command=MAP, **files):
+        files = {f"src/{name}.txt": text for name, text in (files or {"a": "one", "b": "bee"}).items()}
+        files["map"] = "#!/bin/sh\nset -e\necho run >>../runs\n" + command
+        project = self.make("auto:\n  map: {command: [sh, ./map], inputs: ['src/**']}", files)
+        project.runs = project.base / "runs"
+        return project
+
+    def test_a_map_is_asked_in_the_background_and_obeyed(self):
+        project = self.map()
+        dev = self.dev(project)
+        started = next(i for i, e in enumerate(dev.events) if e["type"] == "generate" and e["status"] == "started")
+        self.assertLess(started, next(i for i, e in enumerate(dev.events) if e["type"] == "ready"))
+        dev.wait("idle")
+        self.assertEqual(self.runs(dev), 1)
+        mark = dev.mark()
+        project.write("www/index.html", "direct")
+        dev.expect("/srv/index.html", "direct")
+        self.rest(dev, mark)
+        self.assertEqual(self.runs(dev, mark), 0)
+        mark = dev.mark()
+        project.write("src/a.txt", "two")
+        dev.expect("/gen/a.txt", "TWO")
+        self.assertEqual(dev.entry("/gen/a.txt").mode, 0o640)
+        self.rest(dev, mark)
+        self.assertCopied(dev, mark)
+        self.assertEqual(self.runs(dev, mark), 1)
+        mark = dev.mark()
+        project.write("src/new.txt", "new")
+        dev.expect("/gen/new.txt", "NEW")
+        project.write("src/b.txt", "hidden now")
+        dev.expect("/gen/b.txt", None)
+        self.rest(dev, mark)
+        self.assertCopied(dev, mark)
+
+    def test_a_second_start_asks_nothing(self):
+        project = self.map()
+        first = self.dev(project)
+        first.wait("idle")
+        first.end()
+        second = self.dev(project, state=first.state)
+        second.wait("idle")
+        self.assertEqual(self.runs(second), 0)
+        second.end()
+
+    def test_a_rebuild_that_is_asked_for(self):
+        project = self.map("if grep -q again src/a.txt; then echo REBUILD the generator changed; exit; fi\n" + MAP)
+        dev = self.dev(project)
+        dev.wait("idle")
+        mark = dev.mark()
+        project.write("src/a.txt", "again")
+        dev.wait("decision", mark, decision="rebuild", reason="the generator changed")
+        dev.wait("build", mark, status=lambda s: s in ("succeeded", "cached"))
+        self.rest(dev, mark)
+
+    def test_tar(self):
+        script = """#!/bin/sh
+set -e; grep -q again src/a.txt && { echo REBUILD; exit; }
+rm -rf stage; mkdir -p stage/gen/deep; tr a-z A-Z <src/a.txt >stage/gen/deep/a.txt; chmod 0600 stage/gen/deep/a.txt
+tar -C stage -cf ../delta.tar gen; rm -rf stage; echo "SYNC: ../delta.tar"
+"""
+        project = self.make("auto:\n  ignored: ['stage/**']\n  tar: {command: [sh, ./delta], inputs: ['src/**']}",
+                            {"src/a.txt": "one", "delta": script})
+        dev = self.dev(project)
+        mark = dev.mark()
+        project.write("src/a.txt", "two")
+        dev.expect("/gen/deep/a.txt", "TWO")
+        self.assertEqual(dev.entry("/gen/deep/a.txt").mode, 0o600)
+        self.rest(dev, mark)
+        self.assertCopied(dev, mark)
+        mark = dev.mark()
+        project.write("src/a.txt", "again")
+        dev.wait("decision", mark, decision="rebuild")
+        dev.wait("build", mark, status=lambda s: s in ("succeeded", "cached"))
