@@ -64,9 +64,16 @@ static bool *find_wanted(const struct sync_source *source, const struct sync_gen
 	bool *wanted = xcalloc(count + 1, sizeof(*wanted));
 	bool missing = count > 0 && sources_are_missing(source);
 	for (size_t i = count; i-- > 0;) {
-		bool program = all[i]->kind != GENERATOR_COMMAND;
-		wanted[i] = program ? missing || (all[i]->kind == GENERATOR_MAP && map_makes_inputs(source))
-				    : makes_inputs(source, all[i]);
+		switch (all[i]->kind) {
+		case GENERATOR_COMMAND:
+			wanted[i] = makes_inputs(source, all[i]);
+			break;
+		case GENERATOR_MAP:
+			wanted[i] = missing || map_makes_inputs(source);
+			break;
+		case GENERATOR_TAR: /* what it makes beside the tar, it does not say */
+			wanted[i] = true;
+		}
 		for (size_t to = i + 1; !wanted[i] && to < count; to++)
 			wanted[i] = wanted[to] && sync_source_feeds(source, all[i], all[to]);
 		wanted[i] = wanted[i] && !all[i]->watch;

@@ -285,7 +285,17 @@ static bool was_carried(const struct lane *lane, const char *path)
 	return false;
 }
 
-/* True for a deleted path that neither the image nor a container ever had: a temporary file that came and went while its writer (sed -i, a
+static bool is_read(const struct lane *lane, const struct change *change)
+{
+	const struct sync_generator *const *all = NULL;
+	size_t count = lane->source && !change->directory ? sync_source_generators(lane->source, &all) : 0;
+	for (size_t i = 0; i < count; i++)
+		if (sync_source_reads(lane->source, all[i], change->path))
+			return true;
+	return false;
+}
+
+/* True for a deleted path that neither the image nor a container, nor a generator, ever had: a temporary file that came and went while its writer (sed -i, a
  * compiler) was at work. A rebuild would change nothing. Rules that carry deletes do so, whatever was there. */
 static bool only_passed(const struct lane *lane, const struct change *change)
 {
@@ -295,7 +305,7 @@ static bool only_passed(const struct lane *lane, const struct change *change)
 	return change->kind == CHANGE_DELETED && rel && !carried && lane->artifact->sync.mode != SYNC_MANUAL &&
 	       lane->baseline.len > 0 && !lane->build_failed && !inputs_find(&lane->baseline, rel) &&
 	       !map_has(&lane->dirty, change->path) && !map_has(&lane->seen_by_generators, change->path) &&
-	       !was_carried(lane, change->path);
+	       !was_carried(lane, change->path) && !is_read(lane, change);
 }
 
 void lane_drop_passed(struct lane *lane)

@@ -141,6 +141,10 @@ void candidates_of_decision(const struct lane *lane, const struct decision *deci
 					      .owner_if_new = copy->owner_if_new,
 					      .class_ = sync_source_class(lane->source, copy->src, CHANGE_MODIFIED,
 									  copy->directory)};
+		/* Of a folder that a generator made, the files count: one that the image has need not be made. */
+		const char *rel = path_below(copy->src, lane->artifact->context);
+		if (copy->directory && like.class_ == PATH_OUTPUT && rel && inputs_are_below(&lane->baseline, rel))
+			continue;
 		for (size_t i = 0; i < copy->dests.len; i++) {
 			struct candidate *c = candidate_add(out, copy->src, copy->dests.items[i], &like);
 			if (copy->directory)

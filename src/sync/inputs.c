@@ -87,6 +87,20 @@ const struct input *inputs_find(const struct inputs *inputs, const char *rel)
 	return inputs->len ? bsearch(&key, inputs->items, inputs->len, sizeof(key), compare_inputs) : NULL;
 }
 
+bool inputs_are_below(const struct inputs *inputs, const char *directory)
+{
+	_cleanup_free_ char *prefix = xasprintf("%s/", directory);
+	size_t low = 0, high = inputs->len;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(inputs->items[middle].rel, prefix) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < inputs->len && str_starts_with(inputs->items[low].rel, prefix);
+}
+
 void inputs_release(struct inputs *inputs)
 {
 	vec_release(inputs);

@@ -34,6 +34,8 @@ struct input *inputs_add(struct inputs *inputs, const char *rel);
 void inputs_sort(struct inputs *inputs);
 
 const struct input *inputs_find(const struct inputs *inputs, const char *rel);
+/* True if an item is below the directory. */
+bool inputs_are_below(const struct inputs *inputs, const char *directory);
 void inputs_release(struct inputs *inputs);
 
 /* Over path, mode and hash of all: equal digests, equal images (of one builder and its configuration). */
