@@ -244,8 +244,13 @@ static int run_one(struct generation *g, const struct sync_generator *generator,
 	_cleanup_free_ char *name = sync_generator_name(generator);
 	struct stale *stale = stale_of(g, generator);
 	const uint64_t began = monotonic_ns();
-	struct generate_told told = {
-		.command = &command, .name = name, .status = "started", .reason = g->reason, .ms = -1, .outputs = -1};
+	struct generate_told told = {.command = &command,
+				     .name = name,
+				     .background = g->background,
+				     .status = "started",
+				     .reason = g->reason,
+				     .ms = -1,
+				     .outputs = -1};
 	strv_extend(&command, &generator->command);
 	if (!g->name) {
 		strv_extend(&g->command, &command);

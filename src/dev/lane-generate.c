@@ -270,6 +270,7 @@ void lane_map(struct lane *lane)
 	_cleanup_free_ char *name = sync_generator_name(map);
 	tell_generate(lane, &(struct generate_told){.command = &map->command,
 						    .name = name,
+						    .background = true,
 						    .status = "started",
 						    .reason = g->reason,
 						    .ms = -1,

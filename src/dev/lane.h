@@ -235,6 +235,7 @@ struct generate_told {
 	double ms;	   /* < 0: not known yet */
 	long long outputs; /* that changed; < 0: not known */
 	const char *message, *output;
+	bool background; /* nothing waits for it: the map of a new image, a program that runs for ever */
 };
 void tell_generate(const struct lane *lane, const struct generate_told *told);
 

@@ -48,6 +48,7 @@ static void tell(const struct program *p, const char *status, const char *messag
 	_cleanup_free_ char *name = sync_generator_name(p->generator);
 	tell_generate(p->lane, &(struct generate_told){.command = &p->generator->command,
 						       .name = name,
+						       .background = true,
 						       .status = status,
 						       .reason = "it runs for ever",
 						       .ms = -1,

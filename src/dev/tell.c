@@ -155,6 +155,8 @@ void tell_generate(const struct lane *lane, const struct generate_told *told)
 		json_object_set_new(fields, "ms", json_real(told->ms));
 	if (told->outputs >= 0)
 		json_object_set_new(fields, "outputs", json_integer(told->outputs));
+	if (told->background)
+		json_object_set_new(fields, "background", json_true());
 	if (told->message)
 		json_object_set_new(fields, "message", event_text(told->message));
 	if (told->output)

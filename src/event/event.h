@@ -12,7 +12,7 @@ enum event_type {
 	EVENT_READY,	/* deployed and watching: files (count watched), urls */
 	EVENT_CHANGE,	/* paths: [{path, kind}] */
 	EVENT_DECISION, /* image, decision, reason, deciding {path, where} */
-	EVENT_GENERATE, /* image, command, status, ms */
+	EVENT_GENERATE, /* image, command, name, status (started, succeeded, failed), reason, ms, outputs, message, output */
 	EVENT_SYNC,   /* image, instance, files, bytes, status, atomic, ms {detect, plan, generate, transfer, total} */
 	EVENT_BUILD,  /* image, status (started, succeeded, failed, cached), tag, ms, output on failure */
 	EVENT_DEPLOY, /* image, status, ms, ports */

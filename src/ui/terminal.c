@@ -12,7 +12,8 @@
 struct terminal {
 	struct terminal_options options;
 	int image_width;   /* of the widest image name so far */
-	uint64_t build_ns; /* when the newest build began */
+	uint64_t build_ns; /* when the newest build or generator began */
+	char *told;	   /* the newest generator's failure: its error says the same once more */
 };
 
 enum { PATH_WIDTH = 50, OUTPUT_LINES = 40, COPIES_SHOWN = 3 };
@@ -120,23 +121,46 @@ static void print_block(struct terminal *t, const char *text)
 	}
 }
 
+/* What a generator made: the path that it was run for, its command, and where that landed. */
+static void describe_generated(const json_t *generated, const json_t *paths, size_t shown, struct str *text)
+{
+	_cleanup_free_ char *path = printable(generated, "path"), *name = printable(generated, "name");
+	str_addf(text, "%s%s%s →", path, *path ? ": " : "", name);
+	for (size_t i = 0; i < shown; i++) {
+		_cleanup_free_ char *dest = printable(json_array_get(paths, i), "dest");
+		str_addf(text, "%s %s", i > 0 ? "," : "", dest);
+	}
+}
+
+static void describe_copies(const json_t *paths, size_t shown, struct str *text)
+{
+	for (size_t i = 0; i < shown; i++) {
+		const json_t *path = json_array_get(paths, i);
+		_cleanup_free_ char *src = printable(path, "src"), *dest = printable(path, "dest");
+		str_add(text, i > 0 ? ", " : "");
+		if (*src)
+			str_addf(text, "%s → %s", src, dest);
+		else
+			str_addf(text, "− %s", dest);
+	}
+}
+
 static char *describe_paths(const json_t *fields)
 {
 	struct str text = {0};
 	const json_t *paths = json_object_get(fields, "paths");
 	size_t total = (size_t)json_integer_value(json_object_get(fields, "files"));
 	size_t shown = json_array_size(paths) > COPIES_SHOWN ? 1 : json_array_size(paths);
-	for (size_t i = 0; i < shown; i++) {
-		const json_t *path = json_array_get(paths, i);
-		_cleanup_free_ char *src = printable(path, "src"), *dest = printable(path, "dest");
-		str_add(&text, i > 0 ? ", " : "");
-		if (*src)
-			str_addf(&text, "%s → %s", src, dest);
-		else
-			str_addf(&text, "− %s", dest);
-	}
+	const json_t *generated = json_object_get(fields, "generated");
+	const char *restart = text_of(fields, "restart");
+	if (generated)
+		describe_generated(generated, paths, shown, &text);
+	else
+		describe_copies(paths, shown, &text);
 	if (total > shown)
 		str_addf(&text, " and %zu more", total - shown);
+	if (*restart)
+		str_add(&text, str_equal(restart, "signal") ? ", signalled" : ", restarted");
 	return str_steal(&text);
 }
 
@@ -148,11 +172,45 @@ static void on_sync(struct terminal *t, const json_t *fields)
 	if (strcmp(text_of(fields, "status"), "succeeded") == 0) {
 		if (t->options.quiet)
 			return;
-		print_line(t, text_of(fields, "image"), "copied", GREEN, paths, total);
+		const char *verb = json_object_get(fields, "generated") ? "generated" : "copied";
+		print_line(t, text_of(fields, "image"), verb, GREEN, paths, total);
 		return;
 	}
 	_cleanup_free_ char *message = printable(fields, "message");
 	print_line(t, text_of(fields, "image"), "failed", RED, message, -1);
+}
+
+/* A compiler's words have several lines: the first says what failed, the others stand below it. */
+static void print_failure(struct terminal *t, const char *image, const char *message, double ms)
+{
+	size_t len = strcspn(message, "\n");
+	_cleanup_free_ char *first = xstrndup(message, len), *shown = str_printable(first);
+	print_line(t, image, "failed", RED, shown, ms);
+	if (message[len])
+		print_block(t, message + len + 1);
+}
+
+static void on_generate(struct terminal *t, const json_t *fields)
+{
+	const char *status = text_of(fields, "status"), *image = text_of(fields, "image");
+	const json_t *took = json_object_get(fields, "ms");
+	double ms = took ? json_number_value(took) : -1;
+	_cleanup_free_ char *name = printable(fields, "name");
+	if (strcmp(status, "failed") == 0) {
+		replace_string(&t->told, text_of(fields, "message"));
+		print_failure(t, image, t->told, ms);
+		if (!json_is_true(json_object_get(fields, "background")))
+			fprintf(t->options.out,
+				"          The old version keeps running; the next change tries again\n");
+	} else if (strcmp(status, "started") == 0) {
+		t->build_ns = monotonic_ns();
+	} else if (!t->options.quiet && json_is_true(json_object_get(fields, "background"))) {
+		_cleanup_free_ char *what = xasprintf("%s said what lands where", name);
+		print_line(t, image, "mapped", GREEN, what, ms);
+	} else if (!t->options.quiet && json_integer_value(json_object_get(fields, "outputs")) == 0) {
+		_cleanup_free_ char *what = xasprintf("%s: no output changed", name);
+		print_line(t, image, "generated", GREEN, what, ms); /* else the event of their copying tells */
+	}
 }
 
 static void on_decision(struct terminal *t, const json_t *fields)
@@ -240,7 +298,8 @@ static void on_problem(struct terminal *t, const json_t *fields, const char *wor
 {
 	const char *image = text_of(fields, "image"), *message = text_of(fields, "message"),
 		   *about = text_of(fields, "about");
-	if (str_equal(about, "build") || str_equal(about, "sync"))
+	if (str_equal(about, "build") || str_equal(about, "sync") ||
+	    (str_equal(about, "generate") && str_equal(message, t->told)))
 		return;				/* told by the event of what failed */
 	if (strchr(message, '\n') || !*image) { /* a report with places and carets keeps its lines */
 		CLEANUP(strv_release) struct strv lines = {0};
@@ -296,19 +355,28 @@ static void terminal_emit(void *data, enum event_type type, const char *time, co
 		if (!t->options.quiet)
 			on_problem(t, fields, "warning", YELLOW);
 		break;
-	case EVENT_CHANGE:
 	case EVENT_GENERATE:
+		on_generate(t, fields);
+		break;
+	case EVENT_CHANGE:
 	case EVENT_IDLE:
 		break;
 	}
 	fflush(t->options.out);
 }
 
+static void terminal_close(void *data)
+{
+	struct terminal *t = data;
+	free(t->told);
+	free(t);
+}
+
 struct event_sink terminal_sink(const struct terminal_options *options)
 {
 	struct terminal *t = xcalloc(1, sizeof(*t));
 	t->options = *options;
-	return (struct event_sink){.emit = terminal_emit, .close = free, .data = t};
+	return (struct event_sink){.emit = terminal_emit, .close = terminal_close, .data = t};
 }
 
 bool terminal_wants_color(const char *when, FILE *out)
