@@ -236,7 +236,8 @@ class Dev:
             with self.changed:
                 self.events.extend(json.loads(line) for line in lines)
                 self.ended = ended and not readable
-                self.changed.notify_all()
+                if lines or self.ended:
+                    self.changed.notify_all()
                 if self.ended:
                     return
 
