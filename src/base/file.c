@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "base/vec.h"
 
 int file_read(const char *path, size_t limit, char **data, size_t *len, struct error *err)
 {
@@ -204,4 +205,42 @@ uint64_t monotonic_ns(void)
 uint64_t realtime_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);
+}
+
+/* Keeping the newest. */
+
+struct aged {
+	char *path;
+	struct timespec time;
+};
+
+static int compare_newest_first(const void *a, const void *b)
+{
+	const struct aged *x = a, *y = b;
+	if (x->time.tv_sec != y->time.tv_sec)
+		return x->time.tv_sec < y->time.tv_sec ? 1 : -1;
+	return (x->time.tv_nsec < y->time.tv_nsec) - (x->time.tv_nsec > y->time.tv_nsec);
+}
+
+void file_keep_newest(const char *directory, size_t count)
+{
+	VEC(struct aged) all = {0};
+	DIR *dir = opendir(directory);
+	const struct dirent *entry;
+	while (dir && (entry = readdir(dir))) {
+		struct stat st;
+		_cleanup_free_ char *path = path_join(directory, entry->d_name);
+		if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+			vec_push(&all, (struct aged){steal(&path), st.st_mtim});
+	}
+	if (dir)
+		closedir(dir);
+	if (all.len > 1)
+		qsort(all.items, all.len, sizeof(*all.items), compare_newest_first);
+	for (size_t i = 0; i < all.len; i++) {
+		if (i >= count)
+			unlink(all.items[i].path);
+		free(all.items[i].path);
+	}
+	vec_release(&all);
 }

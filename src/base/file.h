@@ -25,6 +25,10 @@ int file_make_directories(const char *path, mode_t mode, struct error *err);
 /* Removes a file, or a directory with all below it; does not follow links, does not cross into them. Nothing there is success. */
 int file_remove_tree(const char *path, struct error *err);
 
+/* Removes regular files of a directory but the `count` written last: what is kept for things that go without telling. What can't be
+ * removed stays. */
+void file_keep_newest(const char *directory, size_t count);
+
 bool file_exists(const char *path);	  /* lstat succeeds */
 bool file_is_directory(const char *path); /* follows links */
 

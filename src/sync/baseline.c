@@ -5,12 +5,9 @@
  *     the XXH3-128 of all that comes before (high, low) */
 #include "sync/baseline.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/path.h"
@@ -160,43 +157,6 @@ static char *file_name(const char *dir, const char *image_id)
 	return path_join(dir, hex);
 }
 
-struct kept {
-	char *path;
-	struct timespec time;
-};
-
-static int compare_newest_first(const void *a, const void *b)
-{
-	const struct kept *x = a, *y = b;
-	if (x->time.tv_sec != y->time.tv_sec)
-		return x->time.tv_sec < y->time.tv_sec ? 1 : -1;
-	return (x->time.tv_nsec < y->time.tv_nsec) - (x->time.tv_nsec > y->time.tv_nsec);
-}
-
-/* Images come and go; nobody tells. What can't be removed stays: the next save tries again. */
-static void remove_old(const char *dir_path)
-{
-	VEC(struct kept) all = {0};
-	DIR *dir = opendir(dir_path);
-	const struct dirent *entry;
-	while (dir && (entry = readdir(dir))) {
-		struct stat st;
-		_cleanup_free_ char *path = path_join(dir_path, entry->d_name);
-		if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
-			vec_push(&all, (struct kept){steal(&path), st.st_mtim});
-	}
-	if (dir)
-		closedir(dir);
-	if (all.len > 1)
-		qsort(all.items, all.len, sizeof(*all.items), compare_newest_first);
-	for (size_t i = 0; i < all.len; i++) {
-		if (i >= KEPT_MAX)
-			unlink(all.items[i].path);
-		free(all.items[i].path);
-	}
-	vec_release(&all);
-}
-
 int inputs_save(const char *image_id, const struct inputs *inputs, struct error *err)
 {
 	_cleanup_free_ char *dir = NULL;
@@ -210,7 +170,7 @@ int inputs_save(const char *image_id, const struct inputs *inputs, struct error 
 	_cleanup_free_ char *path = file_name(dir, image_id);
 	r = file_write_atomic(path, str_text(&bytes), bytes.len, 0600, err);
 	if (r == 0)
-		remove_old(dir);
+		file_keep_newest(dir, KEPT_MAX);
 	return r;
 }
 

@@ -18,9 +18,10 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "sync/glob.h"
 #include "sync/walk.h"
 
-enum { KNOWLEDGE_VERSION = 2, MODE_BITS = 07777 };
+enum { KNOWLEDGE_VERSION = 2, MODE_BITS = 07777, KEPT_MAX = 256, REBUILD_FILES_MAX = 10000 };
 
 void knowledge_release(struct knowledge *knowledge)
 {
@@ -75,15 +76,47 @@ static void add_path(struct hasher *h, const char *path)
 		hasher_add_string(h, NULL);
 }
 
-/* Rebuild rules that name a file; what a pattern may match is not looked for. */
+/* What rebuild rules name: files, and what patterns match in the context. */
+struct rebuild_walk {
+	const struct artifact *artifact;
+	const struct glob *glob;
+	struct strv found;
+};
+
+static bool enter_rebuild(void *data, const char *path)
+{
+	const struct rebuild_walk *w = data;
+	const char *rel = path_below(path, w->artifact->context);
+	return rel && strcmp(rel, ".git") != 0 &&
+	       (glob_match_prefix(w->glob, rel) || glob_may_match_below(w->glob, rel));
+}
+
+static int visit_rebuild(void *data, const struct walk_entry *entry, struct error *err)
+{
+	struct rebuild_walk *w = data;
+	const char *rel = path_below(entry->path, w->artifact->context);
+	if (!rel || S_ISDIR(entry->type) || !glob_match_prefix(w->glob, rel))
+		return 0;
+	if (w->found.len >= REBUILD_FILES_MAX)
+		return error_set(err, EFBIG, "a pattern that names more than %d files", REBUILD_FILES_MAX);
+	strv_push(&w->found, entry->path);
+	return 0;
+}
+
 static void add_rebuild_files(struct hasher *h, const struct artifact *artifact, const struct text_list *rules)
 {
 	add_texts(h, rules);
 	for vec_each (rule, rules) {
-		_cleanup_free_ char *joined = path_join(artifact->context, rule->value);
-		_cleanup_free_ char *path = path_normalize(joined);
-		if (!strpbrk(rule->value, "*?[{\\") && file_exists(path))
-			add_path(h, path);
+		CLEANUP(glob_free_cleanup) struct glob *glob = NULL;
+		if (glob_compile(rule->value, &glob, NULL, NULL) < 0)
+			continue;
+		struct rebuild_walk w = {.artifact = artifact, .glob = glob};
+		const struct walk walk = {.enter = enter_rebuild, .visit = visit_rebuild, .data = &w};
+		if (walk_tree(artifact->context, &walk, NULL) == 0)
+			strv_sort(&w.found);
+		for (size_t i = 0; i < w.found.len; i++)
+			add_path(h, w.found.items[i]);
+		strv_release(&w.found);
 	}
 }
 
@@ -251,8 +284,13 @@ int knowledge_save(const struct artifact *artifact, const struct knowledge *know
 		json_object_set_new(root, "map", put_map(knowledge));
 	_cleanup_free_ char *text = json_dumps(root, JSON_COMPACT);
 	json_decref(root);
-	return text ? file_write_atomic(path, text, strlen(text), 0600, err)
-		    : error_set(err, EINVAL, "what %s's builder told can't be written", artifact->image.value);
+	if (!text)
+		return error_set(err, EINVAL, "what %s's builder told can't be written", artifact->image.value);
+	_cleanup_free_ char *dir = path_dir(path);
+	r = file_write_atomic(path, text, strlen(text), 0600, err);
+	if (r == 0)
+		file_keep_newest(dir, KEPT_MAX);
+	return r;
 }
 
 /* Reading. Nothing is believed: what does not fit makes all of it as if it were not there. */

@@ -81,7 +81,7 @@ int sync_source_teach_files(struct sync_source *source, struct build_files *file
 int sync_source_teach_map(struct sync_source *source, struct syncmap *map, struct error *err);
 
 /* What must be asked before the source can answer for all paths: Jib's files goal; a sync map (Jib's, or the map program's). True as well if what is known
- * was learned under other build definitions. For a source that asks nobody: false. */
+ * was learned under other build definitions: their files are read, and looked for where a rebuild rule is a pattern. For a source that asks nobody: false. */
 bool sync_source_needs_files(const struct sync_source *source);
 bool sync_source_needs_map(const struct sync_source *source);
 /* True if something that must be asked to carry out auto sync was never learned, under whatever build definitions: then it can't explain. */
