@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The rows of the budget that hold for Docker: saved → readable in the container, many files, many watched files, explain, sizes.
+"""The rows of the budget that hold for Docker: saved → readable in the container, many files, what skiff adds to a compiler's own time, many
+watched files, explain, sizes.
 
 A file counts as readable when the container's root, seen from the host (GraphDriver's MergedDir), holds its new content: looked at in a
 tight loop. Medians and 95th percentiles; the peers run in the same minute on the same container."""
@@ -16,6 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import harness
+import test_java
 
 SOCKET = "/var/run/docker.sock"
 TOO_LONG = 30  # seconds
@@ -52,6 +54,9 @@ class Bench:
 
     def finish(self, dev):
         dev.end()
+        self.finish_files(dev)
+
+    def finish_files(self, dev):
         harness.remove_leftovers(dev.project.image)
         dev.project.release()
 
@@ -205,7 +210,104 @@ def sizes(bench):
     bench.add("skiff on disk", [bench.skiff.stat().st_size / (1 << 20)], "1", unit="MB")
 
 
-PARTS = {"saves": saves, "tree": large_tree, "explain": explain, "sizes": sizes}
+CLASSES, CHANGED = 5000, 3
+# Stands for a compiler: it notes when it is done. What it makes is as large as a class, in as many packages as a large project has.
+COMPILER = """#!/usr/bin/env python3
+import os, pathlib, sys, time
+serial = pathlib.Path("src/serial").read_text().encode()
+for n in range(%d):
+    if n < %d or %r or not os.path.exists("made"):
+        os.makedirs(f"made/p{n %% 100}", exist_ok=True) if n < 100 else None
+        pathlib.Path(f"made/p{n %% 100}/C{n}.class").write_bytes((serial if n < %d else b"same").ljust(2000))
+pathlib.Path(os.environ["BENCH_END"]).write_text(str(time.time_ns()))
+"""
+
+
+def compiled(bench, every):
+    """(from the compiler's end to the last of the changed classes being readable, the same three by the archive API alone)."""
+    project = bench.project({"index.html": "1"})
+    project.write("Dockerfile", f"FROM scratch\nCOPY bin /bin\nCOPY made /srv\nCMD {harness.STAY_COMMAND}\n")
+    project.write("compile", COMPILER % (CLASSES, CHANGED, every, CHANGED), mode=0o755)
+    project.write("src/serial", bench.content(100))
+    project.configure("auto:\n  generated:\n  - {command: [./compile], inputs: ['src/**'], sync: [{src: made, dest: /srv}]}")
+    end = project.base / "end"
+    os.environ["BENCH_END"] = str(end)
+    subprocess.run([project.file("compile")], cwd=project.root, check=True)
+    dev = bench.dev(project)
+    root, container = merged(dev), dev.container()
+    plain = ["curl", "-sf", "--unix-socket", SOCKET, "-T", "-", f"http://d/containers/{container}/archive?path=/"]
+    added, alone = [], []
+    for _ in range(max(5, bench.samples // 3)):
+        serial, mark = bench.content(100), dev.mark()
+        project.write("src/serial", serial)
+        readable([(root + f"/srv/p{n % 100}/C{n}.class".encode(), serial.ljust(2000)) for n in range(CHANGED)])
+        added.append((time.time_ns() - int(end.read_text())) / 1e6)
+        dev.wait("idle", mark)
+        alone.append(by_program(bench, root, CHANGED, plain))
+    bench.finish(dev)
+    return added, alone
+
+
+def generated(bench):
+    for every, what in ((False, f"{CHANGED} of {CLASSES:,} classes written"), (True, f"{CLASSES:,} classes written, {CHANGED} differ")):
+        added, alone = compiled(bench, every)
+        bench.add(f"{what}: end → readable, skiff", added, "plain + 50")
+        bench.add(f"{what}: plain (archive API by curl)", alone)
+
+
+def direct(bench):
+    """A direct file of an auto mapping is as quick as a manual one."""
+    rules = {"manual": harness.MANUAL, "auto, direct": "auto:\n  direct: [{src: 'www/**', dest: /srv, strip: www/}]"}
+    devs, samples = {}, {name: [] for name in rules}
+    for name, rule in rules.items():
+        project = harness.Project().site(rule, {"one": "first"})
+        devs[name] = bench.dev(project)
+        by_skiff(bench, devs[name], merged(devs[name]), 1)
+    roots = {name: merged(dev) for name, dev in devs.items()}
+    for _ in range(bench.samples):
+        for name, dev in devs.items():
+            samples[name].append(by_skiff(bench, dev, roots[name], 1))
+    for name, dev in devs.items():
+        bench.add(f"1 KB saved → readable: {name}", samples[name], "as manual" if name != "manual" else "")
+        bench.finish(dev)
+
+
+def maven(bench):
+    """One class of the Java example: the Maven run that skiff starts, alone, and from the save to the class in the container."""
+    try:
+        project = test_java.JavaProject()
+    except harness.Failure as failure:
+        print(f"maven: {failure}")
+        return
+    project.example("java-jib")
+    project.warm()
+    dev = harness.Dev(bench.skiff, project, "docker", "--tail=false", env=project.environment, wait=False)
+    dev.wait("ready", timeout=test_java.BUILD_LIMIT)
+    dev.wait("idle", timeout=test_java.BUILD_LIMIT)
+    root, source = merged(dev), project.file(test_java.SOURCE)
+    target, text = root + test_java.IN_CONTAINER.encode(), source.read_text()
+    command = project.maven()[-1].split()
+    own, alone = [], []
+    for n in range(5):
+        mark = dev.mark()
+        began = time.perf_counter_ns()
+        source.write_text(text.replace("Hello from skiff", f"Hello {n}"))
+        while f"Hello {n}".encode() not in pathlib.Path(os.fsdecode(target)).read_bytes():
+            time.sleep(0.0005)
+        own.append(milliseconds(began))
+        dev.wait("idle", mark)
+    dev.end()
+    for n in range(5):
+        source.write_text(text.replace("Hello from skiff", f"Hello again {n}"))
+        began = time.perf_counter_ns()
+        subprocess.run(["mvn", *command], cwd=project.root, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **project.environment})
+        alone.append(milliseconds(began))
+    bench.add(".java saved → class readable, skiff with Maven", own, "Maven's time + 50")
+    bench.add("the same run of Maven alone", alone)
+    bench.finish_files(dev)
+
+
+PARTS = {"saves": saves, "direct": direct, "generated": generated, "maven": maven, "tree": large_tree, "explain": explain, "sizes": sizes}
 
 
 def main():

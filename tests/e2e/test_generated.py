@@ -74,7 +74,7 @@ class CServer(Example):
         mark = dev.mark()
         project.write("public/new page.html", "<p>new</p>\n", mode=0o640)
         dev.expect("/srv/public/new page.html", "<p>new</p>\n")
-        self.assertEqual(dev.entry("/srv/public/new page.html").mode, 0o640)
+        dev.eventually(lambda: dev.entry("/srv/public/new page.html").mode == 0o640, what="its mode")
         os.chmod(project.path("public/new page.html"), 0o755)
         dev.eventually(lambda: dev.entry("/srv/public/new page.html").mode == 0o755, what="the new mode")
         self.rest(dev)
