@@ -34,6 +34,7 @@ struct build_job {
 	struct sync_source *
 		watched; /* then: the same for the loop thread, which watches by it before the builder reads anything */
 	char *image_problem; /* what the built image tells, and can't be used; NULL: all well */
+	bool wants_map;	     /* the built image wants a sync map that is not known */
 	int r;
 	struct error err;
 };
@@ -112,7 +113,8 @@ static void build_work(void *data)
 	if (!job->result.cached && !sync_source_listing_command(job->source))
 		look_again_at_bases(job);
 	ask_built_image(job);
-	if (sync_source_needs_map(job->source))
+	job->wants_map = sync_source_needs_map(job->source); /* reads the build definitions */
+	if (job->wants_map)
 		return;
 	CLEANUP(error_clear) struct error err = {0};
 	(void)outputs_of_image(job->lane, job->source, job->result.image_id, job->built_ns, &job->outputs, &err);
@@ -178,7 +180,7 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	lane->built = true;
 	lane->build_failed = lane->generate_failed = false;
 	lane->force_build = false;
-	lane->wants_map = sync_source_needs_map(lane->source);
+	lane->wants_map = job->wants_map;
 	if (!lane_programs_fail(lane))
 		lane_set_error(lane, NULL, NULL);
 	lane->state = LANE_BUILT;
