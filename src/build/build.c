@@ -209,8 +209,10 @@ static int make_outputs(struct build *build, bool *generated, struct error *err)
 	bool needed = false;
 	for (int i = 0; i < GENERATE_TRIES; i++) {
 		int r = build_needs_outputs(build->request, i > 0, &needed, err);
-		if (r < 0 || !needed)
+		if (r < 0)
 			return r;
+		if (!needed)
+			return i > 0 ? build_keep_outputs(build->request, err) : 0;
 		r = build_make_outputs(build->request, i > 0, err);
 		if (r < 0)
 			return r;

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/path.h"
 
-enum { ENTRIES_MAX = 16, GENERATORS_MAX = 300, FILE_MAX = 64 << 10 };
+enum { ENTRIES_MAX = 16, GENERATORS_MAX = 600, FILE_MAX = 64 << 10 };
 
 static char *hex_of(const char *const *parts, size_t count)
 {

@@ -14,48 +14,10 @@ static bool sources_are_missing(const struct sync_source *source)
 	return sync_source_check(source, NULL) == -ENOENT;
 }
 
-static bool has_wildcard(const char *pattern)
+/* A map program that was not asked under these definitions may make anything. */
+static bool must_ask(const struct sync_source *source, const struct sync_generator *generator)
 {
-	return strpbrk(pattern, "*?[{") != NULL;
-}
-
-/* Of a pattern nothing is known before the files are there: then it may go into the image. */
-static bool makes_inputs(const struct sync_source *source, const struct sync_generator *generator)
-{
-	const char *context = sync_source_artifact(source)->context;
-	for vec_each (rule, &generator->sync) {
-		_cleanup_free_ char *joined = path_join(context, rule->src.value);
-		_cleanup_free_ char *path = path_normalize(joined);
-		_cleanup_free_ char *inside = path_join(path, "x");
-		if (has_wildcard(rule->src.value) || sync_source_is_input(source, path) ||
-		    sync_source_is_input(source, inside))
-			return true;
-	}
-	return false;
-}
-
-/* What a map program makes is an input of the image if one of the files is. */
-static bool map_makes_inputs(const struct sync_source *source)
-{
-	CLEANUP(inputs_release) struct inputs outputs = {0};
-	if (sync_source_outputs(source, NULL, &outputs, NULL) < 0)
-		return true;
-	for (size_t i = 0; i < outputs.len; i++) {
-		_cleanup_free_ char *path = path_join(sync_source_artifact(source)->context, outputs.items[i].rel);
-		if (sync_source_is_input(source, path))
-			return true;
-	}
-	return false;
-}
-
-static bool output_is_gone(const struct sync_source *source, const struct sync_generator *generator)
-{
-	for vec_each (rule, &generator->sync) {
-		_cleanup_free_ char *path = path_join(sync_source_artifact(source)->context, rule->src.value);
-		if (!has_wildcard(rule->src.value) && !file_exists(path))
-			return true;
-	}
-	return false;
+	return generator->kind == GENERATOR_MAP && sync_source_needs_map(source);
 }
 
 /* wanted[i]: its outputs go into the image, or are read by one whose outputs do. */
@@ -66,10 +28,10 @@ static bool *find_wanted(const struct sync_source *source, const struct sync_gen
 	for (size_t i = count; i-- > 0;) {
 		switch (all[i]->kind) {
 		case GENERATOR_COMMAND:
-			wanted[i] = makes_inputs(source, all[i]);
+			wanted[i] = sync_source_builds_with(source, all[i]);
 			break;
 		case GENERATOR_MAP:
-			wanted[i] = missing || map_makes_inputs(source);
+			wanted[i] = missing || must_ask(source, all[i]) || sync_source_builds_with(source, all[i]);
 			break;
 		case GENERATOR_TAR: /* what it makes beside the tar, it does not say */
 			wanted[i] = true;
@@ -81,19 +43,36 @@ static bool *find_wanted(const struct sync_source *source, const struct sync_gen
 	return wanted;
 }
 
-static struct hash key_of(const struct sync_generator *generator)
+/* What its files are kept under. */
+static struct hash key_of(const struct sync_generator *generator, enum generator_files which)
 {
 	struct hasher *hasher = hasher_new();
 	for (size_t i = 0; i < generator->command.len; i++)
 		hasher_add_string(hasher, generator->command.items[i]);
 	for vec_each (rule, &generator->sync)
 		hasher_add_string(hasher, rule->src.value);
+	hasher_add_string(hasher, which == GENERATOR_MAKES ? "outputs" : "inputs");
 	return hasher_finish(hasher);
+}
+
+static int digest_of(const struct sync_source *source, const struct sync_generator *generator,
+		     enum generator_files which, struct hash *digest, struct error *err)
+{
+	CLEANUP(inputs_release) struct inputs files = {0};
+	int r = sync_source_generator_files(source, generator, which, &files, err);
+	*digest = inputs_digest(&files);
+	return r;
+}
+
+static bool is_kept(const struct build_request *request, const struct sync_generator *generator,
+		    enum generator_files which, struct hash digest)
+{
+	return build_cache_is_generated(request->artifact, key_of(generator, which), digest);
 }
 
 /* One generator as it is now. */
 struct state {
-	struct hash key, digest;
+	struct hash inputs;
 	bool stale;
 };
 
@@ -101,15 +80,17 @@ static int look(const struct build_request *request, const struct sync_generator
 		struct state *state, struct error *err)
 {
 	const struct sync_source *source = request->source;
-	CLEANUP(inputs_release) struct inputs inputs = {0};
-	int r = sync_source_generator_inputs(source, generator, &inputs, err);
+	struct hash outputs;
+	int r = digest_of(source, generator, GENERATOR_READS, &state->inputs, err);
 	if (r < 0)
 		return r;
-	*state = (struct state){.key = key_of(generator), .digest = inputs_digest(&inputs)};
-	state->stale = !build_cache_is_generated(request->artifact, state->key, state->digest) ||
-		       (!again && (output_is_gone(source, generator) ||
-				   (generator->kind != GENERATOR_COMMAND && sources_are_missing(source))));
-	return 0;
+	state->stale = !is_kept(request, generator, GENERATOR_READS, state->inputs);
+	if (state->stale || again)
+		return 0;
+	r = digest_of(source, generator, GENERATOR_MAKES, &outputs, err);
+	state->stale = !is_kept(request, generator, GENERATOR_MAKES, outputs) || must_ask(source, generator) ||
+		       (generator->kind != GENERATOR_COMMAND && sources_are_missing(source));
+	return r;
 }
 
 /* Asks for none where Jib builds: it makes what it needs itself. */
@@ -172,7 +153,23 @@ int build_make_outputs(const struct build_request *request, bool again, struct e
 			continue;
 		r = run(request, all[i], &taught, err);
 		if (r == 0)
-			r = build_cache_generated(request->artifact, state.key, state.digest, err);
+			r = build_cache_generated(request->artifact, key_of(all[i], GENERATOR_READS), state.inputs,
+						  err);
+	}
+	return r;
+}
+
+int build_keep_outputs(const struct build_request *request, struct error *err)
+{
+	const struct sync_generator *const *all = NULL;
+	size_t count = generators_of(request, &all);
+	_cleanup_free_ bool *wanted = find_wanted(request->source, all, count);
+	int r = 0;
+	for (size_t i = 0; i < count && r == 0; i++) {
+		struct hash outputs;
+		r = wanted[i] ? digest_of(request->source, all[i], GENERATOR_MAKES, &outputs, err) : 0;
+		if (r == 0 && wanted[i])
+			r = build_cache_generated(request->artifact, key_of(all[i], GENERATOR_MAKES), outputs, err);
 	}
 	return r;
 }

@@ -308,45 +308,6 @@ int sync_source_inputs(const struct sync_source *source, const struct inputs *be
 	return 0;
 }
 
-struct generator_walk {
-	struct inputs_reader reader;
-	const struct sync_generator *generator;
-};
-
-static int visit_read(void *data, const struct walk_entry *entry, struct error *err)
-{
-	struct generator_walk *w = data;
-	const struct sync_source *source = w->reader.source;
-	if (S_ISDIR(entry->type) || !sync_source_reads(source, w->generator, entry->path) ||
-	    sync_source_class(source, entry->path, CHANGE_MODIFIED, false) == PATH_IGNORED)
-		return 0;
-	return inputs_look(&w->reader, entry->path, entry->directory, entry->name, err);
-}
-
-static bool enter_read(void *data, const char *path)
-{
-	const struct generator_walk *w = data;
-	return !sync_source_prunes(w->reader.source, path, true);
-}
-
-int sync_source_generator_inputs(const struct sync_source *source, const struct sync_generator *generator,
-				 struct inputs *inputs, struct error *err)
-{
-	struct inputs found = {0};
-	struct generator_walk w = {.generator = generator};
-	const struct walk walk = {.enter = enter_read, .visit = visit_read, .data = &w};
-	inputs_reader_init(&w.reader, source, NULL, &found);
-	int r = walk_tree(sync_source_artifact(source)->context, &walk, err);
-	inputs_reader_release(&w.reader);
-	if (r < 0) {
-		inputs_release(&found);
-		return r;
-	}
-	inputs_finish(&found);
-	*inputs = found;
-	return 0;
-}
-
 /* The map. */
 
 struct mapper {

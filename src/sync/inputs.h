@@ -25,10 +25,6 @@ struct inputs {		     /* zero-initialised is empty */
 int sync_source_inputs(const struct sync_source *source, const struct inputs *before, struct inputs *inputs,
 		       struct error *err);
 
-/* The same of the files that one generator reads: what its `inputs` match, without what it makes itself or what is ignored. */
-int sync_source_generator_inputs(const struct sync_source *source, const struct sync_generator *generator,
-				 struct inputs *inputs, struct error *err);
-
 /* One item more at the end (rel is copied); call inputs_sort when all are there. */
 struct input *inputs_add(struct inputs *inputs, const char *rel);
 void inputs_sort(struct inputs *inputs);
@@ -45,6 +41,14 @@ struct hash inputs_digest(const struct inputs *inputs);
  * sync_source_inputs otherwise; where they land, sync_source_classify says. What is not there is left out. */
 int sync_source_outputs(const struct sync_source *source, const struct inputs *before, struct inputs *outputs,
 			struct error *err);
+
+/* What one generator reads (without what it makes itself) or makes, as it is now, without what is ignored; not for Jib's goal. */
+enum generator_files { GENERATOR_READS, GENERATOR_MAKES };
+int sync_source_generator_files(const struct sync_source *source, const struct sync_generator *generator,
+				enum generator_files which, struct inputs *files, struct error *err);
+
+/* True if what the generator makes goes into the image, as far as that can be told before it is there: the image's build needs it first. */
+bool sync_source_builds_with(const struct sync_source *source, const struct sync_generator *generator);
 
 /* The whole map: every file that has a destination now (`skiff map`). */
 struct sync_map_entry {
