@@ -241,7 +241,7 @@ static int run_one(struct generation *g, const struct sync_generator *generator,
 {
 	CLEANUP(generated_release) struct generated generated = {0};
 	CLEANUP(strv_release) struct strv command = {0}; /* what is taught may take the generator away */
-	_cleanup_free_ char *name = sync_generator_name(generator);
+	_cleanup_free_ char *name = lane_generator_name(g->lane, generator);
 	struct stale *stale = stale_of(g, generator);
 	const uint64_t began = monotonic_ns();
 	struct generate_told told = {.command = &command,

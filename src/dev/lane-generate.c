@@ -21,6 +21,12 @@ bool lane_context_is_free(const struct lane *lane)
 	return true;
 }
 
+char *lane_generator_name(const struct lane *lane, const struct sync_generator *generator)
+{
+	bool jib = lane->artifact->builder == BUILDER_JIB && generator->kind == GENERATOR_MAP;
+	return jib ? xstrdup(path_base(generator->command.items[0])) : sync_generator_name(generator);
+}
+
 void lane_generate_stop(struct lane *lane)
 {
 	if (lane->generating)
@@ -36,7 +42,7 @@ bool lane_feeds_itself(struct lane *lane, const struct decision *d)
 	replace_string(&lane->own_path, d->deciding_path);
 	if (lane->own_rounds <= OWN_ROUNDS_MAX)
 		return false;
-	_cleanup_free_ char *name = sync_generator_name(d->generators.items[0]);
+	_cleanup_free_ char *name = lane_generator_name(lane, d->generators.items[0]);
 	_cleanup_free_ char *message =
 		xasprintf("%s changes each time that '%s' runs, which reads it: it would run for ever. "
 			  "Add the file to sync.auto.ignored, or take it out of `inputs`",
@@ -267,7 +273,7 @@ void lane_map(struct lane *lane)
 	g->built_ns = lane->built_ns;
 	generation_mark(g, map, NULL, CHANGE_MODIFIED);
 	lane->mapping = g;
-	_cleanup_free_ char *name = sync_generator_name(map);
+	_cleanup_free_ char *name = lane_generator_name(lane, map);
 	tell_generate(lane, &(struct generate_told){.command = &map->command,
 						    .name = name,
 						    .background = true,

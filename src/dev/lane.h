@@ -179,6 +179,8 @@ void lane_generate(struct lane *lane, const struct decision *decision); /* takes
 void lane_generate_stop(struct lane *lane);				/* ends what runs; its end comes later */
 void lane_map(struct lane *lane); /* asks for the map of a new image in the background, once the context is free */
 bool lane_context_is_free(const struct lane *lane); /* no build or generator is at work in it */
+/* How a person calls the generator: "npm run build", "mvn". */
+char *lane_generator_name(const struct lane *lane, const struct sync_generator *generator) RETURNS_OWNED;
 /* A run that is pointless by now is ended: a rebuild is due. */
 void lane_check_generation(struct lane *lane);
 /* True where the batch is the doing of the run before it, again and again: then that is told. */

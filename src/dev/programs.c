@@ -45,7 +45,7 @@ static void program_work(void *data)
 
 static void tell(const struct program *p, const char *status, const char *message)
 {
-	_cleanup_free_ char *name = sync_generator_name(p->generator);
+	_cleanup_free_ char *name = lane_generator_name(p->lane, p->generator);
 	tell_generate(p->lane, &(struct generate_told){.command = &p->generator->command,
 						       .name = name,
 						       .background = true,
@@ -60,7 +60,7 @@ static void tell(const struct program *p, const char *status, const char *messag
 static void program_died(struct program *p)
 {
 	_cleanup_free_ char *words = p->r < 0 ? error_format(&p->err) : NULL;
-	_cleanup_free_ char *name = sync_generator_name(p->generator);
+	_cleanup_free_ char *name = lane_generator_name(p->lane, p->generator);
 	_cleanup_free_ char *message =
 		words ? xasprintf("%s (it ended, and is started again)", words)
 		      : xasprintf("%s ended, and is started again: it is to run for ever (watch: true)", name);

@@ -12,8 +12,11 @@
 struct terminal {
 	struct terminal_options options;
 	int image_width;   /* of the widest image name so far */
-	uint64_t build_ns; /* when the newest build or generator began */
-	char *told;	   /* the newest generator's failure: its error says the same once more */
+	unsigned builds;   /* that run */
+	uint64_t build_ns; /* when the newest of them began */
+	char *running;	   /* the newest generator's name, until it ends or was told to take long */
+	uint64_t running_ns;
+	char *told; /* the newest generator's failure: its error says the same once more */
 };
 
 enum { PATH_WIDTH = 50, OUTPUT_LINES = 40, COPIES_SHOWN = 3 };
@@ -196,15 +199,17 @@ static void on_generate(struct terminal *t, const json_t *fields)
 	const json_t *took = json_object_get(fields, "ms");
 	double ms = took ? json_number_value(took) : -1;
 	_cleanup_free_ char *name = printable(fields, "name");
-	if (strcmp(status, "failed") == 0) {
+	bool started = strcmp(status, "started") == 0, background = json_is_true(json_object_get(fields, "background"));
+	replace_string(&t->running, started && !background ? name : NULL);
+	if (started) {
+		t->running_ns = monotonic_ns();
+	} else if (strcmp(status, "failed") == 0) {
 		replace_string(&t->told, text_of(fields, "message"));
 		print_failure(t, image, t->told, ms);
-		if (!json_is_true(json_object_get(fields, "background")))
+		if (!background)
 			fprintf(t->options.out,
 				"          The old version keeps running; the next change tries again\n");
-	} else if (strcmp(status, "started") == 0) {
-		t->build_ns = monotonic_ns();
-	} else if (!t->options.quiet && json_is_true(json_object_get(fields, "background"))) {
+	} else if (!t->options.quiet && background) {
 		_cleanup_free_ char *what = xasprintf("%s said what lands where", name);
 		print_line(t, image, "mapped", GREEN, what, ms);
 	} else if (!t->options.quiet && json_integer_value(json_object_get(fields, "outputs")) == 0) {
@@ -226,8 +231,12 @@ static void on_build(struct terminal *t, const json_t *fields)
 {
 	const char *status = text_of(fields, "status"), *image = text_of(fields, "image");
 	double ms = json_number_value(json_object_get(fields, "ms"));
-	if (strcmp(status, "started") == 0)
+	if (strcmp(status, "started") == 0) {
 		t->build_ns = monotonic_ns();
+		t->builds++;
+	} else if (t->builds > 0) {
+		t->builds--;
+	}
 	if (strcmp(status, "failed") == 0) {
 		_cleanup_free_ char *message = printable(fields, "message");
 		print_line(t, image, "failed", RED, message, ms);
@@ -317,6 +326,17 @@ static void on_problem(struct terminal *t, const json_t *fields, const char *wor
 	print_line(t, image, word, color, text, -1);
 }
 
+static void on_progress(struct terminal *t, const json_t *fields)
+{
+	uint64_t now = monotonic_ns();
+	if (t->options.verbose || (!t->options.quiet && t->builds > 0 && now - t->build_ns > PATIENCE_NS)) {
+		print_block(t, text_of(fields, "line"));
+	} else if (!t->options.quiet && t->running && now - t->running_ns > PATIENCE_NS) {
+		print_line(t, text_of(fields, "image"), "running", YELLOW, t->running, -1);
+		replace_string(&t->running, NULL);
+	}
+}
+
 static void terminal_emit(void *data, enum event_type type, const char *time, const json_t *fields)
 {
 	struct terminal *t = data;
@@ -345,8 +365,7 @@ static void terminal_emit(void *data, enum event_type type, const char *time, co
 			on_log(t, fields);
 		break;
 	case EVENT_PROGRESS:
-		if (t->options.verbose || (!t->options.quiet && monotonic_ns() - t->build_ns > PATIENCE_NS))
-			print_block(t, text_of(fields, "line"));
+		on_progress(t, fields);
 		break;
 	case EVENT_ERROR:
 		on_problem(t, fields, "error", RED);
@@ -369,6 +388,7 @@ static void terminal_close(void *data)
 {
 	struct terminal *t = data;
 	free(t->told);
+	free(t->running);
 	free(t);
 }
 
