@@ -31,6 +31,9 @@ static int build_one(struct pipeline *p, size_t index, struct error *err)
 	int r = sync_source_new(p->config, artifact, base_image_lookup, p->runtime.docker, &source, err);
 	if (r < 0)
 		return r;
+	r = build_list_dependencies(artifact, source, p->cancel, err);
+	if (r < 0)
+		return error_wrap(err, "%s", artifact->image.value);
 	struct build_request request = {.config = p->config,
 					.artifact = artifact,
 					.source = source,
