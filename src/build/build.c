@@ -214,6 +214,7 @@ static int make_outputs(struct build *build, bool *generated, struct error *err)
 		if (!needed)
 			return i > 0 ? build_keep_outputs(build->request, err) : 0;
 		r = build_make_outputs(build->request, i > 0, err);
+		build->result.explained = r < 0;
 		if (r < 0)
 			return r;
 		*generated = true;
@@ -243,6 +244,7 @@ static int run_builder(struct build *build, struct error *err)
 	if (r != 0) /* what the generators made is what an earlier image holds */
 		return r < 0 ? r : 0;
 	r = build->builder->run(&build->job, &build->result.image_id, err);
+	build->result.explained = r < 0 && artifact->builder == BUILDER_JIB;
 	if (r == 0)
 		r = run_hooks(build, &artifact->after, "after", err);
 	return r < 0 ? r : remember(build, err);

@@ -35,6 +35,7 @@ struct build_result {
 	bool cached;		/* the inputs were unchanged, nothing was built */
 	struct inputs baseline; /* the inputs as they were before the build began */
 	struct str log;		/* the last 64 KiB of output, for a failure */
+	bool explained;		/* a failure's error says all that matters of it (build_failure_text) */
 };
 void build_result_release(struct build_result *result);
 

@@ -31,6 +31,7 @@ struct build_job {
 	uint64_t built_ns;	    /* as struct lane has it */
 	struct sync_source *source; /* as the Dockerfile is when the build begins */
 	bool look_anew;		    /* other folders may count from now on */
+	bool listed;		    /* the builder told its inputs, so that `source` knows what matters */
 	struct sync_source *
 		watched; /* then: the same for the loop thread, which watches by it before the builder reads anything */
 	char *image_problem; /* what the built image tells, and can't be used; NULL: all well */
@@ -71,11 +72,13 @@ static void build_begins(void *data)
 }
 
 /* What only the image itself tells, where no Dockerfile does. */
-static void ask_built_image(struct build_job *job)
+static void ask_image(struct build_job *job, const char *id)
 {
+	if (!id)
+		return;
 	CLEANUP(base_image_release) struct base_image image = {0};
 	CLEANUP(error_clear) struct error err = {0};
-	base_image_lookup(job->request.docker, job->result.image_id, &image);
+	base_image_lookup(job->request.docker, id, &image);
 	if (sync_source_set_image(job->source, &image, &err) < 0)
 		job->image_problem = error_format(&err);
 }
@@ -102,17 +105,20 @@ static void build_work(void *data)
 		job->r = build_list_dependencies(artifact, job->source, dev->cancel, &job->err);
 	if (job->r < 0)
 		return;
+	job->listed = true;
 	if (job->look_anew)
 		(void)sync_source_new(dev->config, artifact, base_image_lookup, job->request.docker, &job->watched,
 				      NULL);
 	job->request.source = job->source;
 	job->r = build_artifact(&job->request, &job->result, &job->err);
-	if (job->r < 0)
+	if (job->r < 0) {
+		ask_image(job, job->lane->deployed_id); /* that keeps running */
 		return;
+	}
 	job->built_ns = job->result.cached ? 0 : realtime_ns();
 	if (!job->result.cached && !sync_source_listing_command(job->source))
 		look_again_at_bases(job);
-	ask_built_image(job);
+	ask_image(job, job->result.image_id);
 	job->wants_map = sync_source_needs_map(job->source); /* reads the build definitions */
 	if (job->wants_map)
 		return;
@@ -136,15 +142,32 @@ static void note_dirty(struct lane *lane)
 		map_set(&lane->dirty, lane->pending.items[i].path, NULL);
 }
 
+/* What the builder told of its inputs holds, although it failed: without that, each file that it wrote would count as one. */
+static void take_told(struct lane *lane, struct build_job *job)
+{
+	bool lists = job->listed && sync_source_listing_command(job->source);
+	bool jib = job->listed && lane->artifact->builder == BUILDER_JIB;
+	if (!lists && !jib)
+		return;
+	bool others = lists || !lane->source || sync_source_knows_nothing(lane->source);
+	sync_source_free(lane->source);
+	lane->source = steal(&job->source);
+	if (others)
+		dev_watch_anew(lane->dev);
+}
+
 static void build_failed(struct lane *lane, struct build_job *job)
 {
 	_cleanup_free_ char *message = error_format(&job->err);
+	take_told(lane, job);
 	lane->build_failed = true;
 	lane->state = LANE_IDLE;
 	join_pending(lane);
+	if (lane->source) /* what the build itself made neither mends it nor is whole */
+		lane_drop_outputs(lane, &lane->failed);
 	if (cancel_requested(lane->dev->cancel))
 		return;
-	tell_build_failed(lane, message, str_text(&job->result.log));
+	tell_build_failed(lane, message, &job->result);
 	lane_set_error(lane, "build", message);
 	/* The next change builds again, whatever it is (step_copy): what failed is in the tree, nothing is forgotten. */
 }
@@ -196,6 +219,8 @@ static void build_done(void *data)
 	struct build_job *job = data;
 	struct lane *lane = job->lane;
 	struct dev *dev = lane->dev;
+	if (dev->phase != DEV_STOPPING && !dev->reload)
+		watch_look(dev->watch); /* what the build wrote is told now, while it counts as its own */
 	if (job->r < 0)
 		build_failed(lane, job);
 	else

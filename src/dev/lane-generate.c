@@ -57,33 +57,12 @@ bool lane_feeds_itself(struct lane *lane, const struct decision *d)
 
 /* ---- its end ---- */
 
-/* What the run itself deleted or what nobody will carry by its event: the round looked at all outputs. */
-static void drop_outputs(struct lane *lane, struct change_set *into)
-{
-	size_t kept = 0;
-	for vec_each (change, &lane->pending) {
-		bool output =
-			sync_source_class(lane->source, change->path, change->kind, change->directory) == PATH_OUTPUT &&
-			!lane_is_endless_output(lane, change->path);
-		bool drop = output && (into || change->kind == CHANGE_DELETED || change->directory);
-		if (!drop) {
-			lane->pending.items[kept++] = *change;
-			continue;
-		}
-		if (into)
-			change_set_add(into, change->kind, change->directory, change->path);
-		free(change->path);
-	}
-	lane->pending.len = kept;
-}
-
 /* The old version keeps running; nothing of what the run wrote is carried until one succeeds. */
 static void generation_failed(struct lane *lane, struct generation *g)
 {
 	_cleanup_free_ char *message = error_format(&g->err);
 	change_set_append(&lane->failed, &g->changes);
-	drop_outputs(lane, &lane->failed);
-	change_set_sort(&lane->failed);
+	lane_drop_outputs(lane, &lane->failed);
 	lane->generate_failed = true;
 	lane_set_error(lane, "generate", message);
 }
@@ -123,7 +102,7 @@ static void watch_new_folders(struct lane *lane, const struct generation *g)
 
 static void generation_succeeded(struct lane *lane, struct generation *g)
 {
-	drop_outputs(lane, NULL);
+	lane_drop_outputs(lane, NULL);
 	take_source(lane, g);
 	inputs_release(&lane->outputs.scan);
 	lane->outputs.scan = g->outputs.scan;

@@ -61,6 +61,27 @@ bool lane_is_endless_output(const struct lane *lane, const char *path)
 	return false;
 }
 
+void lane_drop_outputs(struct lane *lane, struct change_set *into)
+{
+	size_t kept = 0;
+	for vec_each (change, &lane->pending) {
+		bool output =
+			sync_source_class(lane->source, change->path, change->kind, change->directory) == PATH_OUTPUT &&
+			!lane_is_endless_output(lane, change->path);
+		bool drop = output && (into || change->kind == CHANGE_DELETED || change->directory);
+		if (!drop) {
+			lane->pending.items[kept++] = *change;
+			continue;
+		}
+		if (into)
+			change_set_add(into, change->kind, change->directory, change->path);
+		free(change->path);
+	}
+	lane->pending.len = kept;
+	if (into)
+		change_set_sort(into);
+}
+
 /* ---- after a build ---- */
 
 /* Jib: what was there when the build ended is what went into the image. */

@@ -200,6 +200,16 @@ static void step_rebuild(struct lane *lane, const struct decision *d)
 	lane_step(lane);
 }
 
+/* False where all that waits was made for containers: the image's build reads none of it. */
+static bool may_mend_build(const struct lane *lane)
+{
+	for vec_each (change, &lane->pending)
+		if (sync_source_class(lane->source, change->path, change->kind, change->directory) != PATH_OUTPUT ||
+		    sync_source_is_input(lane->source, change->path))
+			return true;
+	return false;
+}
+
 static void step_copy(struct lane *lane, struct decision *d)
 {
 	struct dev *dev = lane->dev;
@@ -207,9 +217,14 @@ static void step_copy(struct lane *lane, struct decision *d)
 		wait_with_pending(lane, "automatic copies are off; press Enter to copy");
 		return;
 	}
+	bool retry_build = lane->build_failed && may_mend_build(lane);
 	if (lane->instances.len == 0) {
-		if (lane->build_failed || !lane_deploys(lane)) { /* only a build can bring this change anywhere */
+		if (retry_build || !lane_deploys(lane)) { /* only a build can bring this change anywhere */
 			step_rebuild(lane, d);
+			return;
+		}
+		if (lane->build_failed) { /* which is told already, and stands */
+			lane->announced_wait = true;
 			return;
 		}
 		if (!dev->listing) /* else the answer is under way */
@@ -222,7 +237,6 @@ static void step_copy(struct lane *lane, struct decision *d)
 	const struct sync_story story = {.first_event_ns = lane->first_event_ns,
 					 .planned_ns = lane->planned_ns,
 					 .decided_ns = monotonic_ns()};
-	bool retry_build = lane->build_failed;
 	_cleanup_free_ char *reason =
 		retry_build ? xstrdup(lane->build_reason ? lane->build_reason : "the last build failed") : NULL;
 	lane_drop_pending(lane);

@@ -187,6 +187,9 @@ void lane_check_generation(struct lane *lane);
 bool lane_feeds_itself(struct lane *lane, const struct decision *decision);
 
 /* lane-outputs.c */
+/* Out of `pending`: what the run that just ended made. into NULL: it succeeded and was looked at, so only what it deleted is nothing; else it
+ * failed, and nothing of that is carried until one succeeds: it is put there. */
+void lane_drop_outputs(struct lane *lane, struct change_set *into);
 /* An event of an output that is as a generator left it. */
 bool lane_saw_output(const struct lane *lane, const struct change *change);
 /* Before a build: the changes that it makes up for, but only for the image. After it: those that generators are still to be run for, since the
@@ -219,7 +222,7 @@ void lane_instance_release(struct lane_instance *instance);
 void tell_change(struct dev *dev, const struct change_set *changes);
 void tell_decision(const struct lane *lane, const struct decision *decision);
 void tell_build(const struct lane *lane, const char *status, double ms); /* ms < 0: not known yet */
-void tell_build_failed(const struct lane *lane, const char *message, const char *output);
+void tell_build_failed(const struct lane *lane, const char *message, const struct build_result *result);
 void tell_deploy(const struct lane *lane, const char *status, double ms, const struct published_ports *ports);
 void tell_instance(const struct lane_instance *instance, const char *status);
 void tell_error(struct dev *dev, const char *image, const char *about, const char *message);

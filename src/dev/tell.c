@@ -61,11 +61,12 @@ void tell_build(const struct lane *lane, const char *status, double ms)
 	tell(lane->dev, EVENT_BUILD, build_fields(lane, status, ms));
 }
 
-void tell_build_failed(const struct lane *lane, const char *message, const char *output)
+void tell_build_failed(const struct lane *lane, const char *message, const struct build_result *result)
 {
 	json_t *fields = build_fields(lane, "failed", elapsed_ms(lane->build_started_ns));
 	json_object_set_new(fields, "message", event_text(message));
-	json_object_set_new(fields, "output", event_text(output));
+	json_object_set_new(fields, "explained", json_boolean(result->explained));
+	json_object_set_new(fields, "output", event_text(str_text(&result->log)));
 	json_object_set_new(fields, "running", json_boolean(lane->deployed_id != NULL));
 	tell(lane->dev, EVENT_BUILD, fields);
 }

@@ -16,7 +16,8 @@ struct terminal {
 	uint64_t build_ns; /* when the newest of them began */
 	char *running;	   /* the newest generator's name, until it ends or was told to take long */
 	uint64_t running_ns;
-	char *told; /* the newest generator's failure: its error says the same once more */
+	char *streamed; /* the image whose build's output is being shown as it comes */
+	char *told;	/* the newest generator's failure: its error says the same once more */
 };
 
 enum { PATH_WIDTH = 50, OUTPUT_LINES = 40, COPIES_SHOWN = 3 };
@@ -233,14 +234,15 @@ static void on_build(struct terminal *t, const json_t *fields)
 	double ms = json_number_value(json_object_get(fields, "ms"));
 	if (strcmp(status, "started") == 0) {
 		t->build_ns = monotonic_ns();
+		free(steal(&t->streamed));
 		t->builds++;
 	} else if (t->builds > 0) {
 		t->builds--;
 	}
 	if (strcmp(status, "failed") == 0) {
-		_cleanup_free_ char *message = printable(fields, "message");
-		print_line(t, image, "failed", RED, message, ms);
-		print_block(t, text_of(fields, "output"));
+		print_failure(t, image, text_of(fields, "message"), ms);
+		if (!json_is_true(json_object_get(fields, "explained")) && !str_equal(t->streamed, image))
+			print_block(t, text_of(fields, "output"));
 		bool running = json_is_true(json_object_get(fields, "running"));
 		fprintf(t->options.out, "          %s; the next change builds again\n",
 			running ? "The old version keeps running, without what changed" : "Nothing of it runs yet");
@@ -330,6 +332,7 @@ static void on_progress(struct terminal *t, const json_t *fields)
 {
 	uint64_t now = monotonic_ns();
 	if (t->options.verbose || (!t->options.quiet && t->builds > 0 && now - t->build_ns > PATIENCE_NS)) {
+		replace_string(&t->streamed, text_of(fields, "image"));
 		print_block(t, text_of(fields, "line"));
 	} else if (!t->options.quiet && t->running && now - t->running_ns > PATIENCE_NS) {
 		print_line(t, text_of(fields, "image"), "running", YELLOW, t->running, -1);
@@ -389,6 +392,8 @@ static void terminal_close(void *data)
 	struct terminal *t = data;
 	free(t->told);
 	free(t->running);
+	free(t->streamed);
+	free(t->streamed);
 	free(t);
 }
 

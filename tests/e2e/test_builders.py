@@ -103,6 +103,120 @@ class Buildpacks(Scenario):
             "GOOGLE_DEVMODE=1", "--env", f"A={project.image}"])
 
 
+# Maven with Jib, as far as skiff sees it: each goal writes below target/ while it works, and a source with the word "broken" does not compile.
+MVNW = """#!/bin/sh
+set -e
+cd "$(dirname "$0")"
+root=$(pwd)
+echo "$*" >>../maven-words
+case "$*" in *_skaffold-files-v2*)
+  printf 'BEGIN JIB JSON\\n{"build":["%s/pom.xml"],"inputs":["%s/src/main/java"],"ignore":[]}\\n' "$root" "$root"
+  exit;;
+esac
+mkdir -p target/classes target/maven-status
+date +%N >target/maven-status/inputs.lst
+if grep -rn broken src/main/java; then
+  rm -rf target/classes/*
+  echo "[ERROR] COMPILATION ERROR : "
+  echo "[ERROR] $root/src/main/java/A.java:[1,1] ';' expected"
+  echo "[INFO] BUILD FAILURE"
+  exit 1
+fi
+for one in src/main/java/*.java; do tr a-z A-Z <"$one" >"target/classes/$(basename "$one" .java).class"; done
+case "$*" in
+*_skaffold-sync-map*)
+  echo "BEGIN JIB JSON: SYNCMAP/1"
+  printf '{"generated":['
+  comma=
+  for one in target/classes/*; do
+    printf '%s{"src":"%s/%s","dest":"/app/classes/%s"}' "$comma" "$root" "$one" "$(basename "$one")"
+    comma=,
+  done
+  printf '],"direct":[]}\\n';;
+*dockerBuild*)
+  for word in "$@"; do case "$word" in -Dimage=*) docker build -q -t "${word#-Dimage=}" -f ../Dockerfile "$root";; esac; done;;
+esac
+"""
+
+
+@on("docker")
+class Maven(Scenario):
+    def java(self, text):
+        project = self.project()
+        project.write("bin/.of", project.image)
+        shutil.copy(harness.BUSYBOX, project.path("bin/busybox"))
+        os.symlink("busybox", project.path("bin/rm"))
+        project.write("pom.xml", "<project/>")
+        project.write("src/main/java/A.java", text)
+        project.write("mvnw", MVNW, 0o755)
+        project.write("../Dockerfile", f"FROM scratch\nCOPY bin /bin\nCOPY target/classes /app/classes\nCMD {STAY_COMMAND}\n")
+        project.write("skaffold.yaml", "apiVersion: skaffold/v4beta14\nkind: Config\nbuild:\n  artifacts:\n"
+                      f"  - image: {project.image}\n    jib: {{}}\n    sync: {{auto: true}}\n"
+                      f"deploy:\n  docker: {{images: [{project.image}]}}\n")
+        return project
+
+    def goals(self, project):
+        return (project.base / "maven-words").read_text().splitlines()
+
+    def failed(self, dev, project, goals):
+        """Told once, in the compiler's words; and nothing that Maven wrote builds again."""
+        self.rest(dev)
+        self.assertEqual(dev.count("build", status="started"), 1)
+        self.assertEqual(len(self.goals(project)), goals)
+        failed = dev.wait("build", status="failed")
+        self.assertIn("src/main/java/A.java:", failed["message"])
+        dev.says("the next change builds again")
+        self.assertEqual(dev.text().count("';' expected"), 1)
+        self.assertNotIn("BUILD FAILURE", dev.text())
+
+    def test_a_first_build_that_fails_waits_for_a_save(self):
+        project = self.java("broken")
+        dev = self.dev(project, wait=False)
+        self.failed(dev, project, 2)
+        mark = dev.mark()
+        project.write("target/classes/B.class", "by an IDE")   # and so does nothing that others write there
+        project.write("README.md", "read")
+        self.rest(dev)
+        self.assertEqual(dev.count("build", mark), 0)
+        project.write("src/main/java/A.java", "mended")
+        dev.wait("ready", mark)
+        dev.expect("/app/classes/A.class", "MENDED")
+
+    def test_a_first_build_that_fails_where_a_map_is_kept(self):
+        project = self.java("first")
+        dev = self.dev(project)
+        self.rest(dev)
+        dev.end()
+        (project.base / "maven-words").unlink()
+        project.write("src/main/java/A.java", "broken")
+        again = self.dev(project, state=dev.state, wait=False)
+        self.failed(again, project, 1)
+        mark = again.mark()
+        project.write("target/classes/A.class", "by an IDE")
+        again.wait("change", mark)
+        self.rest(again, mark)
+        self.assertEqual(again.count("build", mark), 0)
+        project.write("src/main/java/A.java", "second")
+        again.wait("ready", mark)
+        again.expect("/app/classes/A.class", "SECOND")
+
+    def test_a_build_that_fails_carries_nothing_of_what_it_made(self):
+        project = self.java("first")
+        dev = self.dev(project)
+        self.rest(dev)
+        mark = dev.mark()
+        project.write("src/main/java/A.java", "broken")
+        project.write("pom.xml", "<project><!-- another --></project>")
+        dev.wait("build", mark, status="failed")
+        self.rest(dev, mark)
+        self.assertEqual(dev.count("build", mark, status="started"), 1)
+        self.assertEqual(dev.read("/app/classes/A.class"), b"FIRST")
+        project.write("src/main/java/A.java", "second")
+        dev.expect("/app/classes/A.class", "SECOND")
+        self.rest(dev)
+        self.assertEqual(dev.count("build", mark, status="started"), 2)
+
+
 @on("docker")
 @unittest.skipUnless(shutil.which("ko") and shutil.which("go"), "ko is not installed")
 class Ko(Scenario):
