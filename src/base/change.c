@@ -63,6 +63,38 @@ void change_set_sort(struct change_set *set)
 	free(sorted);
 }
 
+/* The place behind the last entry of that path, or where it would be. */
+static size_t place_after(const struct change_set *set, const char *path)
+{
+	size_t low = 0, high = set->len;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(set->items[middle].path, path) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+void change_set_insert(struct change_set *set, enum change_kind kind, bool directory, const char *path)
+{
+	size_t at = place_after(set, path);
+	struct change *last = at > 0 ? &set->items[at - 1] : NULL;
+	bool same = last && strcmp(last->path, path) == 0;
+	bool type_changed = same && last->kind == CHANGE_DELETED && last->directory != directory;
+	if (!same || type_changed) {
+		change_set_add(set, kind, directory, path);
+		struct change added = set->items[set->len - 1];
+		memmove(&set->items[at + 1], &set->items[at], (set->len - 1 - at) * sizeof(added));
+		set->items[at] = added;
+	} else if (!merge(last, &(struct change){kind, directory, NULL})) {
+		free(last->path);
+		memmove(last, last + 1, (set->len - at) * sizeof(*last));
+		set->len--;
+	}
+}
+
 void change_set_append(struct change_set *to, struct change_set *from)
 {
 	for (size_t i = 0; i < from->len; i++)

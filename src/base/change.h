@@ -30,6 +30,9 @@ void change_set_add(struct change_set *set, enum change_kind kind, bool director
  * both entries stay, the deleted one first), modified+deleted = deleted. */
 void change_set_sort(struct change_set *set);
 
+/* The same for one change more in a sorted set, which stays sorted: what a few changes cost does not depend on how many wait. */
+void change_set_insert(struct change_set *set, enum change_kind kind, bool directory, const char *path);
+
 /* Moves all of `from` behind `to`; from is left empty. Call change_set_sort after. */
 void change_set_append(struct change_set *to, struct change_set *from);
 

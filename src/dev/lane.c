@@ -113,6 +113,9 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 {
 	CLEANUP(strv_release) struct strv roots = {0};
 	size_t before = lane->pending.len;
+	bool added = false;
+	/* A compiler that writes thousands of files is heard of in thousands of small reports. */
+	bool one_by_one = changes->len < before / 16;
 	lane_roots(lane, &roots);
 	for vec_each (change, changes) {
 		if (!concerns(lane, &roots, change))
@@ -123,15 +126,18 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 		bool maybe_built = at_work && change->kind == CHANGE_ADDED;
 		if (lane->state == LANE_GENERATING && change->kind != CHANGE_DELETED)
 			map_set(&lane->seen_by_generators, change->path, NULL);
-		change_set_add(&lane->pending, maybe_built ? CHANGE_MODIFIED : change->kind, change->directory,
-			       change->path);
+		enum change_kind kind = maybe_built ? CHANGE_MODIFIED : change->kind;
+		(one_by_one ? change_set_insert : change_set_add)(&lane->pending, kind, change->directory,
+								  change->path);
+		added = true;
 	}
-	if (lane->pending.len == before)
+	if (!added)
 		return;
 	lane->pending_from_run = false;
 	if (before == 0)
 		lane->first_event_ns = first_event_ns;
-	change_set_sort(&lane->pending);
+	if (!one_by_one)
+		change_set_sort(&lane->pending);
 }
 
 void lane_want_build(struct lane *lane, const char *reason)

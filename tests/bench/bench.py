@@ -84,6 +84,19 @@ def readable(files):
                 raise harness.Failure(f"{path!r} did not come")
 
 
+def holds(path, text):
+    """Returns when the file has the text in it."""
+    deadline = time.monotonic() + test_java.BUILD_LIMIT
+    while time.monotonic() < deadline:
+        try:
+            with open(path, "rb", buffering=0) as file:
+                if text in file.read():
+                    return
+        except OSError:  # in the moment in which it is replaced
+            pass
+    raise harness.Failure(f"{path!r} never had {text!r}")
+
+
 def tar_of(files):
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -292,8 +305,7 @@ def maven(bench):
         mark = dev.mark()
         began = time.perf_counter_ns()
         source.write_text(text.replace("Hello from skiff", f"Hello {n}"))
-        while f"Hello {n}".encode() not in pathlib.Path(os.fsdecode(target)).read_bytes():
-            time.sleep(0.0005)
+        holds(target, f"Hello {n}".encode())
         own.append(milliseconds(began))
         dev.wait("idle", mark)
     dev.end()

@@ -134,6 +134,34 @@ static void merges_what_happened_to_a_path(void **state)
 	change_set_release(&set);
 }
 
+/* One by one or all at once: the same comes of it. */
+static void inserts_as_it_sorts(void **state)
+{
+	(void)state;
+	static const char *const paths[] = {"/a", "/b", "/b/c", "/d", "/e"};
+	unsigned random = 1;
+	for (int round = 0; round < 500; round++) {
+		struct change_set one = {0}, all = {0};
+		for (int i = 0; i < 12; i++) {
+			random = random * 1103515245 + 12345;
+			enum change_kind kind = (random >> 16) % 3;
+			bool directory = (random >> 20) % 4 == 0;
+			const char *path = paths[(random >> 24) % ARRAY_LEN(paths)];
+			change_set_insert(&one, kind, directory, path);
+			change_set_add(&all, kind, directory, path);
+		}
+		change_set_sort(&all);
+		assert_int_equal(one.len, all.len);
+		for (size_t i = 0; i < all.len; i++) {
+			assert_string_equal(one.items[i].path, all.items[i].path);
+			assert_int_equal(one.items[i].kind, all.items[i].kind);
+			assert_int_equal(one.items[i].directory, all.items[i].directory);
+		}
+		change_set_release(&one);
+		change_set_release(&all);
+	}
+}
+
 static void hashes_read_back(void **state)
 {
 	(void)state;
@@ -230,6 +258,7 @@ int main(void)
 		cmocka_unit_test(finds_the_nearest_word),
 		cmocka_unit_test(maps_keep_order_through_removals),
 		cmocka_unit_test(merges_what_happened_to_a_path),
+		cmocka_unit_test(inserts_as_it_sorts),
 		cmocka_unit_test(hashes_read_back),
 		cmocka_unit_test(shows_hostile_names),
 		cmocka_unit_test(owners_are_numbers_or_names_of_the_accounts),
