@@ -58,6 +58,8 @@ bool lane_image_holds(const struct lane *lane, const char *src, const char *dest
 {
 	const struct copy_map *map = lane->source ? sync_source_copy_map(lane->source) : NULL;
 	const char *rel = path_below(src, lane->artifact->context);
+	if (lane->source && sync_source_jib_lands(lane->source, src, dest))
+		return true;
 	if (!map || !rel)
 		return false;
 	for vec_each (rule, &map->rules) {

@@ -122,6 +122,15 @@ const struct syncmap_entry *source_entry(const struct sync_source *s, const char
 	return strcmp(entry->src, src) == 0 ? entry : NULL;
 }
 
+bool sync_source_jib_lands(const struct sync_source *s, const char *src, const char *dest)
+{
+	size_t position = 0;
+	bool lands = false;
+	for (const struct syncmap_entry *entry; (entry = source_entry(s, src, &position));)
+		lands = lands || (!entry->generated && strcmp(entry->dest, dest) == 0);
+	return lands && s->artifact->builder == BUILDER_JIB;
+}
+
 /* What is to be watched: a directory that is an input itself; else the directory that a file is in, since there may be thousands of them. */
 static void find_outside(struct sync_source *s)
 {

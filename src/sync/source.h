@@ -124,6 +124,9 @@ enum path_class sync_source_class(const struct sync_source *source, const char *
 /* True if the path goes into the image, or steers its build: by the builder's own list, whatever the sync rules say. */
 bool sync_source_is_input(const struct sync_source *source, const char *path);
 
+/* True if Jib's map says that its build brings the file to dest as it is. A map of another program says nothing of what an image build does: false. */
+bool sync_source_jib_lands(const struct sync_source *source, const char *src, const char *dest);
+
 /* True if nothing at or below the path can matter: it needs not be watched, listed or hashed. Pure and quick. */
 bool sync_source_prunes(const struct sync_source *source, const char *path, bool directory);
 
