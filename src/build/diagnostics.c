@@ -297,7 +297,7 @@ static bool maven_reasons(const struct strv *lines, struct str *out)
 		if (!labelled || !line[strspn(line, " ")] || str_starts_with(line, "-> [Help "))
 			continue;
 		_cleanup_free_ char *reason = maven_reason(line);
-		if (strv_contains(&told, reason) || str_starts_with(reason, "COMPILATION ERROR"))
+		if (!reason[0] || strv_contains(&told, reason) || str_starts_with(reason, "COMPILATION ERROR"))
 			continue;
 		add_line(out, reason);
 		strv_push(&told, reason);

@@ -101,13 +101,11 @@ char *build_failure_text(const char *log, const char *context)
 	clean_lines(log, &lines);
 	if (diagnostics_find(&lines, &out) == 0 && !diagnostics_reason(&lines, &out))
 		add_words(&lines, &out);
-	if (out.len == 0)
-		return NULL;
 	_cleanup_free_ char *real = realpath(context, NULL); /* Maven shows that */
 	shorten_paths(&out, context);
 	if (!str_equal(real, context))
 		shorten_paths(&out, real);
-	return str_steal(&out);
+	return out.len > 0 ? str_steal(&out) : NULL;
 }
 
 char *build_command_name(const struct strv *argv)
