@@ -123,7 +123,8 @@ static void build_work(void *data)
 	if (job->wants_map)
 		return;
 	CLEANUP(error_clear) struct error err = {0};
-	(void)outputs_of_image(job->lane, job->source, job->result.image_id, job->built_ns, &job->outputs, &err);
+	struct made made = {.built_ns = job->built_ns};
+	(void)outputs_of_image(job->lane, job->source, job->result.image_id, made, &job->outputs, &err);
 }
 
 static void join_pending(struct lane *lane)

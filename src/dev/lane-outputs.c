@@ -84,13 +84,27 @@ void lane_drop_outputs(struct lane *lane, struct change_set *into)
 
 /* ---- after a build ---- */
 
-/* Jib: what was there when the build ended is what went into the image. */
-static void held_by_image(const struct lane *lane, const struct inputs *scan, uint64_t built_ns, struct inputs *image)
+static bool sources_are_as_built(const struct lane *lane, const struct sync_source *source)
+{
+	struct inputs now = {0};
+	bool same = sync_source_inputs(source, &lane->baseline, &now, NULL) == 0 &&
+		    hash_equal(inputs_digest(&now), inputs_digest(&lane->baseline));
+	inputs_release(&now);
+	return same;
+}
+
+/* Jib: what was there when the build ended is what went into the image; and what the run for its map wrote again, as Maven does with resources, as long as
+ * it read what the build had read. */
+static void held_by_image(const struct lane *lane, const struct inputs *scan, struct made made, bool mapped_the_same,
+			  struct inputs *image)
 {
 	for vec_each (output, scan) {
 		struct stat st;
 		_cleanup_free_ char *path = absolute(lane, output->rel);
-		if (lstat(path, &st) < 0 || !same_file(output, &st) || in_ns(st.st_ctim) + TICK_NS > built_ns)
+		if (lstat(path, &st) < 0 || !same_file(output, &st))
+			continue;
+		uint64_t changed = in_ns(st.st_ctim) + TICK_NS;
+		if (changed > made.built_ns && !(mapped_the_same && changed > made.mapped_ns))
 			continue;
 		struct input *held = inputs_add(image, output->rel);
 		const char *rel = held->rel;
@@ -100,7 +114,7 @@ static void held_by_image(const struct lane *lane, const struct inputs *scan, ui
 	inputs_sort(image);
 }
 
-int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, uint64_t built_ns,
+int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, struct made made,
 		     struct outputs *outputs, struct error *err)
 {
 	const struct sync_generator *const *generators = NULL;
@@ -116,10 +130,11 @@ int outputs_of_image(const struct lane *lane, const struct sync_source *source, 
 		return 0;
 	/* Without what is kept of them they are carried once more than needed. */
 	_cleanup_free_ char *name = xasprintf("%s outputs", image_id);
-	if (built_ns == 0) {
+	if (made.built_ns == 0) {
 		(void)inputs_load(name, &outputs->image, NULL);
 	} else {
-		held_by_image(lane, &scan, built_ns, &outputs->image);
+		bool mapped_the_same = made.mapped_ns != 0 && sources_are_as_built(lane, source);
+		held_by_image(lane, &scan, made, mapped_the_same, &outputs->image);
 		(void)inputs_save(name, &outputs->image, NULL);
 	}
 	return 0;

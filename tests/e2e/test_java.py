@@ -257,8 +257,10 @@ class SpringBoot(Java):
         again = self.java_dev(project, state=dev.state)
         self.answers(again, "Hello from skiff\n")
         self.assertEqual(project.maven()[before:], [])
+        self.assertEqual(again.count("sync"), 0, "the image holds all of it")
         change(project.file(SOURCE), "Hello from skiff", "Hello after a pause")
         self.answers(again, "Hello after a pause\n")
+        self.assertEqual([path["dest"] for event in again.events if event["type"] == "sync" for path in event["paths"]], [IN_CONTAINER])
         self.assertCopied(again, 0)
 
 
