@@ -194,8 +194,10 @@ static bool has_build_definition(const struct lane *lane)
 static void step_rebuild(struct lane *lane, const struct decision *d)
 {
 	struct dev *dev = lane->dev;
-	if (!dev->settled)
-		return; /* dearer than a copy: it waits until the batch is whole */
+	if (!dev->settled) {
+		lane->waits_for_rest = true; /* dearer than a copy: it waits until the batch is whole */
+		return;
+	}
 	if (!dev->options->auto_build && !dev->forced) {
 		wait_with_pending(lane, "automatic builds are off; press Enter to build");
 		return;
@@ -266,8 +268,10 @@ static bool join_failed(struct lane *lane)
 static void step_generate(struct lane *lane, struct decision *d)
 {
 	struct dev *dev = lane->dev;
-	if (!dev->settled)
+	if (!dev->settled) {
+		lane->waits_for_rest = true;
 		return;
+	}
 	if (!dev->options->auto_sync && !dev->forced) {
 		wait_with_pending(lane, "automatic copies are off; press Enter to generate and copy");
 		return;
@@ -415,6 +419,9 @@ void lane_step(struct lane *lane)
 			lane_generate_stop(lane); /* the next image has another map */
 		return;
 	}
+	if (lane->waits_for_rest && !lane->dev->settled)
+		return; /* what is added makes no decision cheaper */
+	lane->waits_for_rest = false;
 	note_outputs(lane);
 	if (lane->pending.len > 0)
 		step_pending(lane);

@@ -59,6 +59,7 @@ struct lane {
 	struct change_set pending;
 	struct change_set
 		before_build;	 /* came in before the running build looked at its inputs: in the baseline already */
+	bool waits_for_rest;	 /* the decision on it waits until all has settled */
 	uint64_t first_event_ns; /* of pending; 0: none */
 	uint64_t planned_ns;	 /* when its planning began */
 	bool announced_wait;
