@@ -393,7 +393,6 @@ static void terminal_close(void *data)
 	free(t->told);
 	free(t->running);
 	free(t->streamed);
-	free(t->streamed);
 	free(t);
 }
 
