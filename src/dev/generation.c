@@ -10,6 +10,8 @@
 #include "build/base-image.h"
 #include "build/generate.h"
 
+enum { MODE_NEW_FOLDER = 0755 };
+
 struct stale {
 	struct strv changed, deleted;
 	bool ran;
@@ -402,13 +404,22 @@ static void consider_all_gone(struct collection *c, const struct inputs *before)
 	}
 }
 
-/* A file that became a folder is not deleted after what is in it was brought. */
 static bool has_brought_below(const struct collection *c, const char *dest)
 {
 	for map_each (entry, &c->brought)
 		if (path_below(entry->key, dest))
 			return true;
 	return false;
+}
+
+/* A file or link that became a folder: that takes its place, before what is in it is brought. */
+static void add_folder(struct generation *g, const char *dest)
+{
+	const struct classification folder = {.class_ = PATH_OUTPUT, .mode = MODE_NEW_FOLDER};
+	struct candidate *c = candidate_add(&g->candidates, g->lane->artifact->context, dest, &folder);
+	c->item.kind = CARRY_DIRECTORY;
+	c->host_mode = S_IFDIR;
+	c->kept = true; /* as it is described here: where it lies on the host is another's */
 }
 
 static void collect(struct generation *g)
@@ -425,7 +436,9 @@ static void collect(struct generation *g)
 			consider_gone(&c, owned->origin, entry->key);
 	}
 	for map_each (entry, &c.deleted)
-		if (!has_brought_below(&c, entry->key))
+		if (has_brought_below(&c, entry->key))
+			add_folder(g, entry->key);
+		else
 			candidate_add_delete(&g->candidates, entry->key);
 	map_release(&c.brought, NULL);
 	map_release(&c.deleted, NULL);

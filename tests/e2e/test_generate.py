@@ -110,6 +110,26 @@ class OneGenerator(Generating):
         dev.expect("/gen/a.txt", "THREE")
         dev.wait("idle", mark, errors=0)
 
+    def test_files_links_and_folders_take_each_others_place(self):
+        shapes = """rm -rf out; mkdir out; case $(cat src/a.txt) in
+file) echo f >out/x; ln -s x out/d;;
+folder) mkdir -p out/x/y out/d; echo in >out/x/y/z; echo in >out/d/f;;
+link) ln -s nowhere out/x; echo back >out/d; mkfifo out/pipe;;
+esac
+"""
+        project = self.make(auto(generated(shapes, ["src/**"], ("out", "/gen"))), {"src/a.txt": ""})
+        dev = self.dev(project)
+        for shape in ("file", "folder", "file", "link", "folder", "link"):
+            mark = dev.mark()
+            project.write("src/a.txt", shape)
+            dev.wait("generate", mark, status="succeeded")
+            self.rest(dev, mark)
+            if os.path.exists(project.path("out/pipe")):
+                project.remove("out/pipe")  # carried nowhere
+            self.assertEqual(harness.difference(dev.tree("/gen"), harness.tree_of_directory(project.path("out"))), [])
+            self.assertEqual(dev.count("error", mark), 0)
+            self.rest(dev)
+
     def test_a_direct_file_is_copied_while_a_generator_fails(self):
         project = self.make(auto(generated(UPPER, ["src/**"], ("out", "/gen")), direct="[{src: 'www/**', dest: /srv, strip: www/}]"),
                             {"src/a.txt": "one"})
