@@ -368,8 +368,8 @@ class Generated(Example):
         self.rest(dev)
         mark = dev.mark()
         project.write("src/a", "two\n")
-        with open(project.path("reached"), "rb"):
-            pass  # the program runs, and has read nothing yet
+        with open(project.path("reached"), "rb") as reached:
+            reached.read()  # the program runs, and has read nothing yet
         project.write("src/b", "three\n")
         with open(project.path("gate"), "wb"):
             pass
