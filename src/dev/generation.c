@@ -382,11 +382,18 @@ static bool provided(const struct generation *g, const char *dest)
 	return false;
 }
 
+/* Jib names each file that it made: one that it names was there, and is gone because somebody cleaned meanwhile. */
+static bool is_named_by_jib(const struct generation *g, const char *path)
+{
+	return g->lane->artifact->builder == BUILDER_JIB && g->source &&
+	       sync_source_class(g->source, path, CHANGE_MODIFIED, false) == PATH_OUTPUT;
+}
+
 static void consider_gone(struct collection *c, const char *path, const char *dest)
 {
 	const struct owned *owned = map_get(&c->g->lane->owned, dest);
 	if (map_has(&c->brought, dest) || map_has(&c->deleted, dest) || (owned && owned->kind == CARRY_DELETE) ||
-	    !made_by_run(c->g, path) || provided(c->g, dest))
+	    is_named_by_jib(c->g, path) || !made_by_run(c->g, path) || provided(c->g, dest))
 		return;
 	map_set(&c->deleted, dest, NULL);
 }

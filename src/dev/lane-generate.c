@@ -112,6 +112,7 @@ static void generation_succeeded(struct lane *lane, struct generation *g)
 	lane_set_well(lane);
 	g->story.path = g->path;
 	g->story.command = &g->command;
+	g->story.changes = &g->changes;
 	g->story.name = g->name;
 	g->story.generate_us = (unsigned)((monotonic_ns() - g->story.decided_ns) / 1000);
 	if (g->candidates.len > 0)

@@ -20,8 +20,9 @@ struct batch {
 	struct candidate_list candidates;
 	struct carry carry;
 	struct sync_story story;
-	char *path, *name;   /* story's: what a generator was run for */
-	struct strv command; /* story's: of that generator */
+	char *path, *name;	   /* story's: what a generator was run for */
+	struct strv command;	   /* story's: of that generator */
+	struct change_set changes; /* story's: what it was run for */
 	unsigned users;
 	int r; /* of the host's hooks */
 	struct error err;
@@ -36,6 +37,7 @@ static void batch_unref(struct batch *batch)
 	free(batch->path);
 	free(batch->name);
 	strv_release(&batch->command);
+	change_set_release(&batch->changes);
 	error_clear(&batch->err);
 	free(batch);
 }
@@ -306,6 +308,36 @@ static void apply_to_all(struct batch *batch)
 	batch_end(batch);
 }
 
+/* True where what a generator made was removed again (a clean, elsewhere) before it could be kept: half of it would be a mixture of two versions. */
+static bool is_torn(const struct batch *batch)
+{
+	for vec_each (c, &batch->candidates)
+		if (c->gone && c->generated && batch->changes.len > 0)
+			return true;
+	return false;
+}
+
+/* Then nothing of it is carried, and it is made again. */
+static void make_again(struct batch *batch)
+{
+	enum { TORN_MAX = 3 };
+	struct lane *lane = batch->lane;
+	bool again = ++lane->torn <= TORN_MAX;
+	lane->pending_from_run = false;
+	struct change_set *into = again ? &lane->pending : &lane->failed;
+	if (lane->pending.len == 0)
+		lane->first_event_ns = batch->story.first_event_ns;
+	change_set_append(into, &batch->changes);
+	change_set_sort(into);
+	if (again)
+		return;
+	_cleanup_free_ char *message =
+		xasprintf("what '%s' makes is removed before it can be copied, again and again", batch->name);
+	lane->torn = 0;
+	lane->generate_failed = true;
+	lane_set_error(lane, "generate", message);
+}
+
 static void prepare_done(void *data)
 {
 	struct batch *batch = data;
@@ -315,8 +347,13 @@ static void prepare_done(void *data)
 		for vec_each (instance, &lane->instances)
 			(*instance)->behind = (*instance)->stuck = true;
 	}
+	bool torn = is_torn(batch);
+	if (torn)
+		make_again(batch);
+	else if (batch->changes.len > 0)
+		lane->torn = 0;
 	for vec_each (c, &batch->candidates) {
-		if (!c->skip)
+		if (!c->skip && !torn)
 			carry_owned(&batch->carry, c->item.dest, lane_own(lane, c));
 	}
 	carry_sort(&batch->carry);
@@ -343,6 +380,8 @@ static struct batch *batch_new(struct lane *lane, const struct sync_story *story
 	batch->story.path = batch->path;
 	batch->story.name = batch->name;
 	batch->story.command = &batch->command;
+	change_set_append(&batch->changes, story->changes);
+	batch->story.changes = &batch->changes;
 	return batch;
 }
 

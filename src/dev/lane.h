@@ -86,6 +86,7 @@ struct lane {
 	bool pending_from_run;	       /* all of pending came while a generator ran: perhaps its own doing */
 	unsigned own_rounds;	       /* runs in a row that only their predecessor caused */
 	char *own_path;		       /* what decided them */
+	unsigned torn;		       /* runs in a row whose outputs went before they could be kept */
 	struct kept *kept;	       /* NULL: not opened yet */
 	bool kept_old;		       /* it has copies that nothing needs any more */
 	VEC(struct program *) programs;
@@ -170,6 +171,7 @@ struct sync_story { /* how a batch came about */
 	/* Where a generator made what is carried: which, and the path that it was run for (as shown; may be NULL). */
 	const char *path, *name;
 	const struct strv *command;
+	struct change_set *changes; /* that it was run for: taken over */
 };
 /* Takes the candidates over; copies the story. */
 void lane_sync(struct lane *lane, struct candidate_list *candidates, const struct sync_story *story);

@@ -183,7 +183,7 @@ static void keep(struct candidate *c, struct kept *kept)
 	CLEANUP(error_clear) struct error why = {0};
 	char *copy = NULL;
 	int r = kept_file(kept, c->item.src, &copy, &c->hash, &c->host_mode, &why);
-	c->skip = r == -ENOENT; /* gone again: a change of its own tells */
+	c->skip = c->gone = r == -ENOENT; /* a change of its own tells */
 	if (r < 0)
 		return;
 	c->origin = c->item.src;
@@ -198,6 +198,7 @@ void candidate_prepare(struct candidate *c, struct kept *kept)
 	if (c->item.kind == CARRY_DELETE)
 		return;
 	bool found = c->kept || lstat(c->item.src, &st) == 0;
+	c->gone = !found;
 	c->skip = !found || !(c->kept || S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode));
 	if (c->skip)
 		return; /* gone again: a change of its own will tell */

@@ -36,6 +36,7 @@ struct candidate {
 	unsigned known_mode;
 	struct hash known_hash;
 	bool skip; /* same, gone by now, or nothing that can be carried (a socket) */
+	bool gone; /* of these */
 };
 VEC_TYPE(candidate_list, struct candidate);
 void candidates_release(struct candidate_list *candidates);

@@ -243,6 +243,20 @@ class ByOthers(Generating):
         self.rest(dev, mark)
         self.assertEqual((self.runs(dev, mark), dev.count("sync", mark)), (1, 1))
 
+    def test_a_clean_right_after_a_run_tears_nothing(self):
+        """What it removed before it could be kept is made again: never a mixture of two versions."""
+        many = "rm -rf out; mkdir out; for i in $(seq 400); do cp src/a.txt out/$i; done"
+        project = self.make(auto(generated(many, ["src/**"], ("out", "/gen"))), {"src/a.txt": "one"})
+        dev = self.dev(project)
+        for text in ("two", "three"):
+            mark = dev.mark()
+            project.write("src/a.txt", text)
+            dev.wait("generate", mark, status="succeeded")
+            project.rename("out", f"../{text}")
+            self.rest(dev, mark)
+            found = [entry.content.decode() for entry in dev.tree("/gen").values()]
+            self.assertEqual((len(found), set(found)), (400, {text}))
+
     @on("docker")
     def test_a_clean_takes_nothing_from_a_new_container(self):
         project = self.upper(a="one", b="bee")
