@@ -226,6 +226,7 @@ static void build_done(void *data)
 		build_failed(lane, job);
 	else
 		build_succeeded(lane, job);
+	lane->pending_from_run = true;
 	build_result_release(&job->result);
 	inputs_release(&job->outputs.scan);
 	inputs_release(&job->outputs.image);

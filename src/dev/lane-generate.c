@@ -6,7 +6,7 @@
 #include "base/path.h"
 #include "dev/generation.h"
 
-enum { OWN_ROUNDS_MAX = 3 };
+enum { OWN_ROUNDS_MAX = 3, OWN_PAUSE_MS = 2000 };
 
 bool lane_context_is_free(const struct lane *lane)
 {
@@ -35,23 +35,42 @@ void lane_generate_stop(struct lane *lane)
 		cancel_request(lane->mapping->cancel);
 }
 
+static void tell_endless(struct lane *lane, const struct decision *d)
+{
+	const char *path = d->deciding_path ? d->deciding_path : "something";
+	bool generates = d->kind == DECISION_GENERATE;
+	_cleanup_free_ char *name = generates ? lane_generator_name(lane, d->generators.items[0]) : NULL;
+	_cleanup_free_ char *message =
+		generates ? xasprintf("%s changes each time that '%s' runs, which reads it: it would run for ever. "
+				      "Add the file to sync.auto.ignored, or take it out of `inputs`",
+				      path, name)
+			  : xasprintf("%s changes each time that %s is built, which reads it: it would be built for "
+				      "ever. Let that be written elsewhere, or be ignored",
+				      path, lane->artifact->image.value);
+	lane->generate_failed = true;
+	lane_set_error(lane, generates ? "generate" : "hook", message);
+}
+
 bool lane_feeds_itself(struct lane *lane, const struct decision *d)
 {
 	bool again = lane->pending_from_run && str_equal(lane->own_path, d->deciding_path);
+	bool pausing = again && lane->own_rounds == OWN_ROUNDS_MAX + 1 && timer_running(lane->retry);
+	if (pausing)
+		return true;
 	lane->own_rounds = !lane->pending_from_run ? 0 : again ? lane->own_rounds + 1 : 1;
 	replace_string(&lane->own_path, d->deciding_path);
-	if (lane->own_rounds <= OWN_ROUNDS_MAX)
+	if (lane->own_rounds <= OWN_ROUNDS_MAX || lane->own_rounds == OWN_ROUNDS_MAX + 2)
 		return false;
-	_cleanup_free_ char *name = lane_generator_name(lane, d->generators.items[0]);
-	_cleanup_free_ char *message =
-		xasprintf("%s changes each time that '%s' runs, which reads it: it would run for ever. "
-			  "Add the file to sync.auto.ignored, or take it out of `inputs`",
-			  d->deciding_path, name);
-	lane->generate_failed = true;
+	if (lane->own_rounds ==
+	    OWN_ROUNDS_MAX + 1) { /* or a person who saves quickly: then nothing comes during the next */
+		timer_start(lane->retry, OWN_PAUSE_MS);
+		return true;
+	}
 	lane->own_rounds = 0;
+	tell_endless(lane, d);
 	change_set_append(&lane->failed, &lane->pending);
 	change_set_sort(&lane->failed);
-	lane_set_error(lane, "generate", message);
+	lane_drop_pending(lane);
 	return true;
 }
 

@@ -202,6 +202,8 @@ static void step_rebuild(struct lane *lane, const struct decision *d)
 		wait_with_pending(lane, "automatic builds are off; press Enter to build");
 		return;
 	}
+	if (lane_feeds_itself(lane, d))
+		return;
 	tell_decision(lane, d);
 	lane_want_build(lane, d->reason);
 	lane->definitions_changed |= has_build_definition(lane);
@@ -239,6 +241,8 @@ static void step_copy(struct lane *lane, struct decision *d)
 			wait_with_pending(lane, "no container is there yet");
 		return;
 	}
+	if (retry_build && lane_feeds_itself(lane, d))
+		return;
 	tell_decision(lane, d);
 	CLEANUP(candidates_release) struct candidate_list candidates = {0};
 	candidates_of_decision(lane, d, &candidates);
@@ -291,10 +295,8 @@ static void step_generate(struct lane *lane, struct decision *d)
 		lane_step(lane);
 		return;
 	}
-	if (lane_feeds_itself(lane, d)) {
-		lane_drop_pending(lane);
+	if (lane_feeds_itself(lane, d))
 		return;
-	}
 	tell_decision(lane, d);
 	lane_generate(lane, d);
 }

@@ -83,12 +83,12 @@ struct lane {
 	struct change_set failed; /* what the failed run was for: planned again with the next change that generates */
 	struct change_set unmade; /* what generators would have been run for, had it not led to a build */
 	struct map seen_by_generators; /* paths (keys) that a run may have read: deleting one is not nothing */
-	bool pending_from_run;	       /* all of pending came while a generator ran: perhaps its own doing */
-	unsigned own_rounds;	       /* runs in a row that only their predecessor caused */
-	char *own_path;		       /* what decided them */
-	unsigned torn;		       /* runs in a row whose outputs went before they could be kept */
-	struct kept *kept;	       /* NULL: not opened yet */
-	bool kept_old;		       /* it has copies that nothing needs any more */
+	bool pending_from_run; /* all of pending came while a generator ran, or a build: perhaps its own doing */
+	unsigned own_rounds;   /* runs in a row that only their predecessor caused */
+	char *own_path;	       /* what decided them */
+	unsigned torn;	       /* runs in a row whose outputs went before they could be kept */
+	struct kept *kept;     /* NULL: not opened yet */
+	bool kept_old;	       /* it has copies that nothing needs any more */
 	VEC(struct program *) programs;
 	bool outputs_came; /* of generators that run for ever: others may be gone instead, which is certain once all has settled */
 	unsigned sync_jobs; /* instances still being carried to */
@@ -186,7 +186,8 @@ bool lane_context_is_free(const struct lane *lane); /* no build or generator is 
 char *lane_generator_name(const struct lane *lane, const struct sync_generator *generator) RETURNS_OWNED;
 /* A run that is pointless by now is ended: a rebuild is due. */
 void lane_check_generation(struct lane *lane);
-/* True where the batch is the doing of the run before it, again and again: then that is told. */
+/* True where the batch is the doing of the run or build before it, again and again: it waits a while, since a person may have saved it; and where it comes
+ * even so, that is told, and `pending` is set aside. */
 bool lane_feeds_itself(struct lane *lane, const struct decision *decision);
 
 /* lane-outputs.c */

@@ -221,6 +221,41 @@ class WhileOneRuns(Generating):
         dev.wait("decision", mark, decision="rebuild")
 
 
+    def test_saved_during_each_run(self):
+        """A person who saves quickly is no generator that feeds itself."""
+        project = self.gated()
+        dev = self.dev(project)
+        mark = self.start(project, dev, "0")
+        for round_ in range(1, 5):
+            before = dev.mark()
+            project.write("src/a.txt", str(round_))
+            dev.wait("change", before)
+            started = dev.mark()
+            project.closed.unlink()
+            dev.wait("generate", before, status="succeeded")
+            if round_ < 4:
+                project.closed.touch()
+                dev.wait("generate", started, status="started")
+        dev.expect("/gen/a.txt", "4\n")
+        self.rest(dev, mark)
+        self.assertEqual(dev.count("error", mark), 0)
+
+    def test_a_hook_that_writes_inputs_of_a_build_that_fails(self):
+        """Nobody saves: it is not built again and again."""
+        project = self.site(harness.AUTO)
+        project.write("skaffold.yaml", project.file("skaffold.yaml").read_text().replace(
+            "deploy:", "    hooks: {before: [{command: [sh, -c, 'date +%N >www/stamp']}]}\ndeploy:"))
+        with open(project.path("Dockerfile"), "a") as file:
+            file.write("COPY missing /missing\n")
+        dev = self.dev(project, wait=False)
+        dev.wait("error", about="hook")
+        self.rest(dev)
+        self.assertLess(dev.count("build", status="failed"), 8)
+        project.write("missing", "there")
+        dev.wait("ready")
+        dev.expect("/missing", "there")
+
+
 class ByOthers(Generating):
     def test_what_an_ide_writes_is_carried_without_a_run(self):
         project = self.upper()
