@@ -92,6 +92,13 @@ static bool everything_quiet(const struct dev *dev)
 	return !dev->listing && !dev->extras_running && dev->watch && !watch_pending(dev->watch);
 }
 
+/* A generator that fails keeps no version from running. */
+static bool runs_well(const struct lane *lane)
+{
+	bool well = !lane->error || str_equal(lane->error_about, "generate");
+	return well && (!lane_deploys(lane) || lane->instances.len > 0);
+}
+
 static void say_quiet(struct dev *dev)
 {
 	if (dev->phase != DEV_RUNNING || dev->reload || dev->said_idle || !everything_quiet(dev))
@@ -100,7 +107,7 @@ static void say_quiet(struct dev *dev)
 	for vec_each (lane, &dev->lanes)
 		mapping = mapping || (*lane)->mapping || (*lane)->wants_map;
 	for vec_each (lane, &dev->lanes)
-		all_running = all_running && !(*lane)->error && (!lane_deploys(*lane) || (*lane)->instances.len > 0);
+		all_running = all_running && runs_well(*lane);
 	if (all_running && !dev->ready) {
 		dev->ready = true;
 		tell_ready(dev);

@@ -76,6 +76,7 @@ void lane_set_error(struct lane *lane, const char *about, const char *message)
 	if (message && !str_equal(lane->error, message))
 		tell_error(lane->dev, lane->artifact->image.value, about, message);
 	replace_string(&lane->error, message);
+	lane->error_about = message ? about : NULL;
 }
 
 static bool any_stuck(const struct lane *lane)

@@ -63,10 +63,11 @@ struct lane {
 	uint64_t first_event_ns; /* of pending; 0: none */
 	uint64_t planned_ns;	 /* when its planning began */
 	bool announced_wait;
-	bool announced_deploy; /* a new image waits for the person's word */
-	char *error;	       /* the standing error; NULL: none */
-	uint64_t carried;      /* the last number given to one of owned */
-	struct map owned;      /* destination → struct owned */
+	bool announced_deploy;	 /* a new image waits for the person's word */
+	char *error;		 /* the standing error; NULL: none */
+	const char *error_about; /* as lane_set_error has it */
+	uint64_t carried;	 /* the last number given to one of owned */
+	struct map owned;	 /* destination → struct owned */
 	struct inputs baseline;
 	struct map dirty; /* paths (keys) that changed while the image was built: the baseline does not hold for them */
 	char *tag, *image_id;
