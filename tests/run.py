@@ -18,7 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / os.environ.get("SKIFF_BUILD_TEST", "build-test")
 SKIFF = BUILD / "src/cli/skiff"
-PART_LIMIT = 900  # seconds
+PART_LIMIT = 1800  # seconds: Maven may have to fetch, on a busy machine
 
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:check_initialization_order=1",
