@@ -464,7 +464,6 @@ void generation_work(void *data)
 	for vec_each (generator, &g->generators) /* those that read what another makes run once that changed */
 		if (g->stale.len == 0)
 			generation_mark(g, *generator, NULL, CHANGE_MODIFIED);
-	struct made made = {.built_ns = g->built_ns, .mapped_ns = realtime_ns()};
 	g->r = run_stale(g);
 	if (g->r < 0 || g->rebuild)
 		return;
@@ -472,5 +471,7 @@ void generation_work(void *data)
 		collect(g);
 		return;
 	}
-	g->r = outputs_of_image(g->lane, source_of(g), g->lane->image_id, made, &g->outputs, &g->err);
+	const struct lane *lane = g->lane;
+	g->r = outputs_of_image(lane, source_of(g), lane->image_id, g->built_ns, &lane->outputs.image, &g->outputs,
+				&g->err);
 }

@@ -120,11 +120,8 @@ static void build_work(void *data)
 		look_again_at_bases(job);
 	ask_image(job, job->result.image_id);
 	job->wants_map = sync_source_needs_map(job->source); /* reads the build definitions */
-	if (job->wants_map)
-		return;
 	CLEANUP(error_clear) struct error err = {0};
-	struct made made = {.built_ns = job->built_ns};
-	(void)outputs_of_image(job->lane, job->source, job->result.image_id, made, &job->outputs, &err);
+	(void)outputs_of_image(job->lane, job->source, job->result.image_id, job->built_ns, NULL, &job->outputs, &err);
 }
 
 static void join_pending(struct lane *lane)

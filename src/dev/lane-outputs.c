@@ -84,38 +84,44 @@ void lane_drop_outputs(struct lane *lane, struct change_set *into)
 
 /* ---- after a build ---- */
 
-static bool sources_are_as_built(const struct lane *lane, const struct sync_source *source)
+static void add_copy(struct inputs *inputs, const struct input *input)
 {
-	struct inputs now = {0};
-	bool same = sync_source_inputs(source, &lane->baseline, &now, NULL) == 0 &&
-		    hash_equal(inputs_digest(&now), inputs_digest(&lane->baseline));
-	inputs_release(&now);
-	return same;
+	struct input *added = inputs_add(inputs, input->rel);
+	const char *rel = added->rel;
+	*added = *input;
+	added->rel = rel;
 }
 
-/* Jib: what was there when the build ended is what went into the image; and what the run for its map wrote again, as Maven does with resources, as long as
- * it read what the build had read. */
-static void held_by_image(const struct lane *lane, const struct inputs *scan, struct made made, bool mapped_the_same,
-			  struct inputs *image)
+/* Jib: what was there when the build ended is what went into the image. What was written since may be known from a look before. */
+static void held_by_image(const struct lane *lane, const struct inputs *scan, uint64_t built_ns,
+			  const struct inputs *known, struct inputs *image)
 {
 	for vec_each (output, scan) {
 		struct stat st;
 		_cleanup_free_ char *path = absolute(lane, output->rel);
-		if (lstat(path, &st) < 0 || !same_file(output, &st))
-			continue;
-		uint64_t changed = in_ns(st.st_ctim) + TICK_NS;
-		if (changed > made.built_ns && !(mapped_the_same && changed > made.mapped_ns))
-			continue;
-		struct input *held = inputs_add(image, output->rel);
-		const char *rel = held->rel;
-		*held = *output;
-		held->rel = rel;
+		const struct input *before = known ? inputs_find(known, output->rel) : NULL;
+		if (before)
+			add_copy(image, before);
+		else if (lstat(path, &st) == 0 && same_file(output, &st) && in_ns(st.st_ctim) + TICK_NS <= built_ns)
+			add_copy(image, output);
 	}
 	inputs_sort(image);
 }
 
-int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, struct made made,
-		     struct outputs *outputs, struct error *err)
+/* Before the first map nobody says which files are outputs: all where Jib's tools usually put them are looked at, so that what the map's own run
+ * writes anew is not carried for nothing. */
+static int guess_image(const struct lane *lane, const struct sync_source *source, uint64_t built_ns,
+		       struct inputs *image, struct error *err)
+{
+	CLEANUP(inputs_release) struct inputs guessed = {0};
+	int r = sync_source_guess_outputs(source, &guessed, err);
+	if (r == 0)
+		held_by_image(lane, &guessed, built_ns, NULL, image);
+	return r;
+}
+
+int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, uint64_t built_ns,
+		     const struct inputs *known, struct outputs *outputs, struct error *err)
 {
 	const struct sync_generator *const *generators = NULL;
 	struct inputs scan = {0};
@@ -130,14 +136,16 @@ int outputs_of_image(const struct lane *lane, const struct sync_source *source, 
 		return 0;
 	/* Without what is kept of them they are carried once more than needed. */
 	_cleanup_free_ char *name = xasprintf("%s outputs", image_id);
-	if (made.built_ns == 0) {
+	if (built_ns == 0) {
 		(void)inputs_load(name, &outputs->image, NULL);
 	} else {
-		bool mapped_the_same = made.mapped_ns != 0 && sources_are_as_built(lane, source);
-		held_by_image(lane, &scan, made, mapped_the_same, &outputs->image);
+		if (scan.len == 0)
+			r = guess_image(lane, source, built_ns, &outputs->image, err);
+		else
+			held_by_image(lane, &scan, built_ns, known, &outputs->image);
 		(void)inputs_save(name, &outputs->image, NULL);
 	}
-	return 0;
+	return r;
 }
 
 /* True if what the generator makes goes into the image as it is. */

@@ -347,7 +347,7 @@ void lane_drop_passed(struct lane *lane)
 	lane->pending.len = kept;
 }
 
-static void step_pending(struct lane *lane)
+static void plan_pending(struct lane *lane)
 {
 	struct decision d = {0};
 	lane_drop_passed(lane);
@@ -377,6 +377,23 @@ static void step_pending(struct lane *lane)
 		break;
 	}
 	decision_release(&d);
+}
+
+/* What a build tool is still writing waits until it is done: half of it is nothing to carry. */
+static void step_pending(struct lane *lane)
+{
+	CLEANUP(change_set_release) struct change_set written = {0};
+	uint64_t first_event_ns = lane->first_event_ns;
+	if (lane->source && !lane_context_is_free(lane))
+		lane_drop_outputs(lane, &written);
+	if (lane->pending.len > 0)
+		plan_pending(lane);
+	if (written.len == 0)
+		return;
+	if (lane->pending.len == 0)
+		lane->first_event_ns = first_event_ns;
+	change_set_append(&lane->pending, &written);
+	change_set_sort(&lane->pending);
 }
 
 /* Deletes are told last, after the copies that came instead. */

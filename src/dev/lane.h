@@ -203,16 +203,11 @@ void lane_note_unmade(struct lane *lane);
 void lane_owe_unmade(struct lane *lane);
 /* After a build: what was found of outputs; what the image does not hold of it becomes a change. */
 void lane_take_outputs(struct lane *lane, struct outputs *outputs, bool cached);
-/* When what made the outputs was at work; times of day. */
-struct made {
-	uint64_t
-		built_ns; /* right after the image's build; 0: it was there already, and what was kept of it is loaded */
-	uint64_t mapped_ns; /* right before the run for its map; 0: there was none */
-};
 /* What the outputs are, and which of them a new image holds. For the job that built it, or asked for its map. outputs->scan: an earlier look, or
- * empty. */
-int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, struct made made,
-		     struct outputs *outputs, struct error *err);
+ * empty. built_ns: time of day right after the build; 0: the image was there already, and what was kept of it is loaded. known: what an earlier look
+ * found this image to hold, or NULL. */
+int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, uint64_t built_ns,
+		     const struct inputs *known, struct outputs *outputs, struct error *err);
 bool lane_is_endless_output(const struct lane *lane, const char *path); /* of a generator that runs for ever */
 /* Destinations whose outputs are gone, of generators that run for ever. */
 void lane_missing_outputs(const struct lane *lane, struct strv *dests);

@@ -50,6 +50,9 @@ int sync_source_generator_files(const struct sync_source *source, const struct s
 /* True if what the generator makes goes into the image, as far as that can be told before it is there: the image's build needs it first. */
 bool sync_source_builds_with(const struct sync_source *source, const struct sync_generator *generator);
 
+/* Jib before its map is known: every file where Maven and Gradle put classes and resources, if they are told nothing else. For other sources nothing. */
+int sync_source_guess_outputs(const struct sync_source *source, struct inputs *outputs, struct error *err);
+
 /* The whole map: every file that has a destination now (`skiff map`). */
 struct sync_map_entry {
 	char *rel;

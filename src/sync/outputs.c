@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/path.h"
 #include "sync/editors.h"
 #include "sync/inputs-internal.h"
@@ -118,4 +119,46 @@ int sync_source_outputs(const struct sync_source *source, const struct inputs *b
 	inputs_finish(&found);
 	*outputs = found;
 	return 0;
+}
+
+static int visit_any(void *data, const struct walk_entry *entry, struct error *err)
+{
+	struct outputs_walk *w = data;
+	return S_ISDIR(entry->type) ? 0 : inputs_look(&w->reader, entry->path, entry->directory, entry->name, err);
+}
+
+static bool enter_any(void *data, const char *path)
+{
+	(void)data, (void)path;
+	return true;
+}
+
+/* The folder of the module that is containerised. Maven may name it by its group and artifact: then nobody knows where it is. */
+static char *module_folder(const struct artifact *a)
+{
+	_cleanup_free_ char *project = xstrdup_or_null(a->jib.project);
+	for (char *p = project; p && *p; p++)
+		if (*p == ':')
+			*p = '/';
+	_cleanup_free_ char *joined = project ? xasprintf("%s/%s", a->context, project) : xstrdup(a->context);
+	return path_normalize(joined);
+}
+
+int sync_source_guess_outputs(const struct sync_source *source, struct inputs *outputs, struct error *err)
+{
+	static const char *const folders[] = {"target/classes", "build/classes", "build/resources"};
+	struct inputs found = {0};
+	struct outputs_walk w = {.source = source, .directory = -1};
+	const struct walk walk = {.enter = enter_any, .visit = visit_any, .data = &w};
+	_cleanup_free_ char *module = module_folder(source->artifact);
+	int r = 0;
+	inputs_reader_init(&w.reader, source, NULL, &found);
+	for (size_t i = 0; r == 0 && source->artifact->builder == BUILDER_JIB && i < ARRAY_LEN(folders); i++) {
+		_cleanup_free_ char *path = path_join(module, folders[i]);
+		r = file_is_directory(path) ? walk_tree(path, &walk, err) : 0;
+	}
+	inputs_reader_release(&w.reader);
+	inputs_finish(&found);
+	*outputs = found;
+	return r == -ENOENT ? 0 : r;
 }
