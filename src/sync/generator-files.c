@@ -83,6 +83,8 @@ static char *pattern_root(const struct sync_source *s, const struct source_glob 
 static void find_roots(const struct files_walk *w, struct strv *roots)
 {
 	const struct source_generator *g = w->generator;
+	if (!g) /* of another source */
+		return;
 	if (w->which == GENERATOR_READS) {
 		for vec_each (input, &g->inputs)
 			strv_push_owned(roots, pattern_root(w->source, input));
