@@ -54,16 +54,21 @@ struct lane {
 	bool force_build;
 	bool build_failed;	  /* the last build or deployment failed; the old version keeps running */
 	bool definitions_changed; /* the next build begins with looking at the tree anew */
-	char *build_reason;	  /* why it is (re)built, for a person */
+	bool waits_for_rest;	  /* the decision on `pending` waits until all has settled */
+	bool announced_wait;
+	bool announced_deploy; /* a new image waits for the person's word */
+	bool built;	/* what is deployed next was just built: what it holds is known, `owned` is pruned by that */
+	bool wants_map; /* the sync map of the new image is to be asked for */
+	bool generate_failed;
+	bool pending_from_run; /* all of pending came while a generator ran, or a build: perhaps its own doing */
+	bool kept_old;	       /* `kept` has copies that nothing needs any more */
+	char *build_reason;    /* why it is (re)built, for a person */
 	uint64_t build_started_ns;
 	struct change_set pending;
 	struct change_set
 		before_build;	 /* came in before the running build looked at its inputs: in the baseline already */
-	bool waits_for_rest;	 /* the decision on it waits until all has settled */
 	uint64_t first_event_ns; /* of pending; 0: none */
 	uint64_t planned_ns;	 /* when its planning began */
-	bool announced_wait;
-	bool announced_deploy;	 /* a new image waits for the person's word */
 	char *error;		 /* the standing error; NULL: none */
 	const char *error_about; /* as lane_set_error has it */
 	uint64_t carried;	 /* the last number given to one of owned */
@@ -73,23 +78,18 @@ struct lane {
 	char *tag, *image_id;
 	char *deployed_id; /* the image that its instances run */
 	uint64_t built_ns; /* time of day when it was; 0: it was there already */
-	bool built;	   /* what is deployed next was just built: what it holds is known, `owned` is pruned by that */
 	VEC(struct lane_instance *) instances;
 	/* Generators. While one runs for this lane, `source` and all that is known of outputs stay as they are: its job reads them. */
 	struct outputs outputs;
 	struct generation *generating; /* in LANE_GENERATING */
 	struct generation *mapping;    /* asks for the sync map of a new image, in the background */
-	bool wants_map;		       /* that is to be done */
-	bool generate_failed;
 	struct change_set failed; /* what the failed run was for: planned again with the next change that generates */
 	struct change_set unmade; /* what generators would have been run for, had it not led to a build */
 	struct map seen_by_generators; /* paths (keys) that a run may have read: deleting one is not nothing */
-	bool pending_from_run; /* all of pending came while a generator ran, or a build: perhaps its own doing */
-	unsigned own_rounds;   /* runs in a row that only their predecessor caused */
-	char *own_path;	       /* what decided them */
-	unsigned torn;	       /* runs in a row whose outputs went before they could be kept */
-	struct kept *kept;     /* NULL: not opened yet */
-	bool kept_old;	       /* it has copies that nothing needs any more */
+	char *own_path;		       /* what decided them */
+	unsigned own_rounds;	       /* runs in a row that only their predecessor caused */
+	unsigned torn;		       /* runs in a row whose outputs went before they could be kept */
+	struct kept *kept;	       /* NULL: not opened yet */
 	VEC(struct program *) programs;
 	bool outputs_came; /* of generators that run for ever: others may be gone instead, which is certain once all has settled */
 	unsigned sync_jobs; /* instances still being carried to */
