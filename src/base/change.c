@@ -80,8 +80,8 @@ static size_t place_after(const struct change_set *set, const char *path)
 void change_set_insert(struct change_set *set, enum change_kind kind, bool directory, const char *path)
 {
 	size_t at = place_after(set, path);
-	struct change *last = at > 0 ? &set->items[at - 1] : NULL;
-	bool same = last && strcmp(last->path, path) == 0;
+	struct change nothing = {0}, *last = at > 0 ? &set->items[at - 1] : &nothing;
+	bool same = at > 0 && strcmp(last->path, path) == 0;
 	bool type_changed = same && last->kind == CHANGE_DELETED && last->directory != directory;
 	if (!same || type_changed) {
 		change_set_add(set, kind, directory, path);
