@@ -76,6 +76,22 @@ int write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+ssize_t file_read_start(int fd, void *bytes, size_t len)
+{
+	size_t done = 0;
+	while (done < len) {
+		ssize_t n = pread(fd, (char *)bytes + done, len - done, (off_t)done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct error *err)
 {
 	_cleanup_free_ char *temporary = xasprintf("%s.XXXXXX", path);
@@ -173,6 +189,19 @@ int file_state_directory(char **dir, struct error *err)
 		return error_wrap(err, "no place for skiff's state (XDG_STATE_HOME names another)");
 	*dir = steal(&path);
 	return 0;
+}
+
+int file_state_folder(const char *name, char **folder, struct error *err)
+{
+	_cleanup_free_ char *state = NULL;
+	int r = file_state_directory(&state, err);
+	if (r < 0)
+		return r;
+	_cleanup_free_ char *path = path_join(state, name);
+	r = file_make_directories(path, 0700, err);
+	if (r == 0)
+		*folder = steal(&path);
+	return r;
 }
 
 int file_lock(const char *path, bool wait, struct error *err)

@@ -16,6 +16,9 @@ enum { MODE_HOST = -1, MODE_KEEP = -2 };
  * (NUL-terminated; the caller frees) and *len. -EFBIG above the limit, otherwise the errno of what failed. */
 int file_read(const char *path, size_t limit, char **data, size_t *len, struct error *err);
 
+/* Reads at most len bytes from the start of an open file, whatever its position. How many there were, or a negative errno. */
+ssize_t file_read_start(int fd, void *bytes, size_t len);
+
 /* Writes beside, fsyncs, then renames: a reader sees the old or the new content, a full disk leaves the old. */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct error *err);
 
@@ -34,6 +37,9 @@ bool file_is_directory(const char *path); /* follows links */
 
 /* $XDG_STATE_HOME/skiff, or ~/.local/state/skiff; made (0700) if missing. The caller frees *dir. */
 int file_state_directory(char **dir, struct error *err);
+
+/* The folder of that name (`builds`, `embedded/images`) in it; made (0700) if missing. The caller frees *folder. */
+int file_state_folder(const char *name, char **folder, struct error *err);
 
 /* Takes the lock file (flock, exclusive), waiting where `wait`; returns the descriptor to close for unlocking, or a negative
  * errno (-EWOULDBLOCK: someone else holds it). */

@@ -21,12 +21,8 @@ static char *hex_of(const char *const *parts, size_t count)
 
 static int file_in_state(const char *name, const char *suffix, char **path, struct error *err)
 {
-	_cleanup_free_ char *state = NULL;
-	int r = file_state_directory(&state, err);
-	if (r < 0)
-		return r;
-	_cleanup_free_ char *directory = path_join(state, "builds");
-	r = file_make_directories(directory, 0700, err);
+	_cleanup_free_ char *directory = NULL;
+	int r = file_state_folder("builds", &directory, err);
 	if (r < 0)
 		return r;
 	*path = xasprintf("%s/%s%s", directory, name, suffix);

@@ -14,12 +14,8 @@ enum { LOCK_RETRY_MS = 50 };
 
 static int lock_path(const char *context, char **path, struct error *err)
 {
-	_cleanup_free_ char *state = NULL, *real = realpath(context, NULL);
-	int r = file_state_directory(&state, err);
-	if (r < 0)
-		return r;
-	_cleanup_free_ char *directory = path_join(state, "builds");
-	r = file_make_directories(directory, 0700, err);
+	_cleanup_free_ char *directory = NULL, *real = realpath(context, NULL);
+	int r = file_state_folder("builds", &directory, err);
 	if (r < 0)
 		return r;
 	const char *name = real ? real : context;

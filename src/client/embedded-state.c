@@ -30,16 +30,8 @@ char *embedded_slug(const char *text)
 
 static int state_folder(const char *below, const char *name, char **folder, struct error *err)
 {
-	_cleanup_free_ char *state = NULL;
-	int r = file_state_directory(&state, err);
-	if (r < 0)
-		return r;
-	_cleanup_free_ char *path = xasprintf("%s/embedded/%s/%s", state, below, name);
-	r = file_make_directories(path, 0700, err);
-	if (r < 0)
-		return r;
-	*folder = steal(&path);
-	return 0;
+	_cleanup_free_ char *path = xasprintf("embedded/%s/%s", below, name);
+	return file_state_folder(path, folder, err);
 }
 
 int embedded_images_folder(const char *image, const char *context, char **folder, struct error *err)

@@ -78,12 +78,8 @@ static int holder_of(const char *path)
 
 int owner_lock(const char *run_id, struct error *err)
 {
-	_cleanup_free_ char *state = NULL, *directory = NULL, *path = NULL;
-	int r = file_state_directory(&state, err);
-	if (r < 0)
-		return r;
-	directory = path_join(state, "runs");
-	r = file_make_directories(directory, 0700, err);
+	_cleanup_free_ char *directory = NULL, *path = NULL;
+	int r = file_state_folder("runs", &directory, err);
 	if (r < 0)
 		return r;
 	path = xasprintf("%s/%s.lock", directory, run_id);

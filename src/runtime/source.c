@@ -40,23 +40,6 @@ static int open_link(const char *path, struct source *source, struct error *err)
 	return 0;
 }
 
-/* Reads at most size bytes from the start. Returns how many there were. */
-static ssize_t read_whole(int fd, char *bytes, size_t size)
-{
-	size_t done = 0;
-	while (done < size) {
-		ssize_t n = pread(fd, bytes + done, size - done, (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 /* Content of a small file, as it was between two equal fstats. 1: it has grown past small. */
 static int read_small(const char *path, struct source *source, struct stat *seen, struct error *err)
 {
@@ -65,7 +48,7 @@ static int read_small(const char *path, struct source *source, struct stat *seen
 		size_t size = (size_t)seen->st_size;
 		free(steal(&source->bytes));
 		source->bytes = xmalloc(size + 1);
-		ssize_t n = read_whole(source->fd, source->bytes, size);
+		ssize_t n = file_read_start(source->fd, source->bytes, size);
 		if (n < 0 || fstat(source->fd, &after) < 0)
 			return error_errno(err, n < 0 ? (int)-n : errno, "can't read %s", path);
 		source->size = (uint64_t)n;

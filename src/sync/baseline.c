@@ -136,20 +136,6 @@ int inputs_decode(const char *image_id, const void *bytes, size_t len, struct in
 	return 0;
 }
 
-static int directory(char **path, struct error *err)
-{
-	_cleanup_free_ char *state = NULL;
-	int r = file_state_directory(&state, err);
-	if (r < 0)
-		return r;
-	_cleanup_free_ char *dir = path_join(state, "baseline");
-	r = file_make_directories(dir, 0700, err);
-	if (r < 0)
-		return r;
-	*path = steal(&dir);
-	return 0;
-}
-
 static char *file_name(const char *dir, const char *image_id)
 {
 	char hex[HASH_HEX_SIZE];
@@ -161,7 +147,7 @@ int inputs_save(const char *image_id, const struct inputs *inputs, struct error 
 {
 	_cleanup_free_ char *dir = NULL;
 	CLEANUP(str_release) struct str bytes = {0};
-	int r = directory(&dir, err);
+	int r = file_state_folder("baseline", &dir, err);
 	if (r < 0)
 		return r;
 	inputs_encode(image_id, inputs, &bytes);
@@ -178,7 +164,7 @@ int inputs_load(const char *image_id, struct inputs *inputs, struct error *err)
 {
 	_cleanup_free_ char *dir = NULL, *bytes = NULL;
 	size_t len = 0;
-	int r = directory(&dir, err);
+	int r = file_state_folder("baseline", &dir, err);
 	if (r < 0)
 		return r;
 	_cleanup_free_ char *path = file_name(dir, image_id);

@@ -62,14 +62,11 @@ static int make_folder(struct kept *kept, const char *all, struct error *err)
 
 int kept_open(struct kept **kept, struct error *err)
 {
-	_cleanup_free_ char *state = NULL;
-	int r = file_state_directory(&state, err);
+	_cleanup_free_ char *all = NULL;
+	int r = file_state_folder("kept", &all, err);
 	if (r < 0)
 		return r;
-	_cleanup_free_ char *all = path_join(state, "kept");
 	_cleanup_free_ char *path = path_join(all, LOCK);
-	if ((r = file_make_directories(all, 0700, err)) < 0)
-		return r;
 	_cleanup_close_ int lock = file_lock(path, true, err);
 	if (lock < 0)
 		return lock;
@@ -169,23 +166,6 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* At most len bytes from the start. Returns how many there were. */
-static ssize_t read_start(int fd, char *bytes, size_t len)
-{
-	size_t done = 0;
-	while (done < len) {
-		ssize_t n = pread(fd, bytes + done, len - done, (off_t)done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 /* In one of the ways in which it goes here: shared blocks, inside the kernel, through memory. */
 static int copy_content(int from, int to)
 {
@@ -217,7 +197,7 @@ static int take_small(struct kept *kept, int fd, size_t size, struct hash *hash)
 {
 	char name[HASH_HEX_SIZE];
 	_cleanup_free_ char *bytes = xmalloc(size + 1);
-	ssize_t n = read_start(fd, bytes, size);
+	ssize_t n = file_read_start(fd, bytes, size);
 	if (n < 0)
 		return (int)n;
 	*hash = hash_bytes(bytes, (size_t)n);

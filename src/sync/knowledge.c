@@ -149,13 +149,9 @@ static char *real_context(const struct artifact *artifact)
 
 static int file_of(const struct artifact *artifact, const char *context, char **path, struct error *err)
 {
-	_cleanup_free_ char *state = NULL;
+	_cleanup_free_ char *dir = NULL;
 	char hex[HASH_HEX_SIZE];
-	int r = file_state_directory(&state, err);
-	if (r < 0)
-		return r;
-	_cleanup_free_ char *dir = path_join(state, "knowledge");
-	r = file_make_directories(dir, 0700, err);
+	int r = file_state_folder("knowledge", &dir, err);
 	if (r < 0)
 		return r;
 	struct hasher *h = hasher_new();
