@@ -291,21 +291,3 @@ void build_result_release(struct build_result *result)
 	str_release(&result->log);
 	*result = (struct build_result){0};
 }
-
-static void visit(const struct config *config, size_t artifact, bool *visited, size_t *order, size_t *len)
-{
-	if (visited[artifact])
-		return;
-	visited[artifact] = true;
-	for vec_each (required, &config->artifacts.items[artifact]->requires_)
-		visit(config, required->artifact, visited, order, len);
-	order[(*len)++] = artifact;
-}
-
-void build_order(const struct config *config, size_t *order)
-{
-	_cleanup_free_ bool *visited = xcalloc(config->artifacts.len + 1, sizeof(*visited));
-	size_t len = 0;
-	for (size_t i = 0; i < config->artifacts.len; i++)
-		visit(config, i, visited, order, &len);
-}

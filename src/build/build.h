@@ -50,9 +50,6 @@ int build_artifact(const struct build_request *request, struct build_result *res
 int build_list_dependencies(const struct artifact *artifact, struct sync_source *source, struct cancel *cancel,
 			    struct error *err);
 
-/* Artifacts in an order in which each comes after those it requires. Indices of config->artifacts. */
-void build_order(const struct config *config, size_t *order);
-
 /* Runs host hooks in order (container ones are skipped); `line` as above. -EIO on the first that fails, with its words. extra_env may be NULL. */
 int hooks_run_host(const struct hook_list *hooks, const char *base_dir, const char *const *extra_env,
 		   void (*line)(void *data, int stream, const char *line, size_t len), void *data,

@@ -26,7 +26,6 @@ struct carry_tar {
 	struct str out;	      /* made, not yet taken */
 	size_t taken;
 	uint64_t content;
-	size_t entered;
 	uint64_t now_ns;
 	bool closed;
 	int failed; /* negative errno */
@@ -81,11 +80,6 @@ uint64_t carry_tar_content(const struct carry_tar *tar)
 	return tar->content;
 }
 
-bool carry_tar_empty(const struct carry_tar *tar)
-{
-	return tar->entered == 0;
-}
-
 static int write_header(struct carry_tar *tar, size_t index, const struct source *source)
 {
 	static const mode_t types[] = {[CARRY_FILE] = S_IFREG, [CARRY_SYMLINK] = S_IFLNK, [CARRY_DIRECTORY] = S_IFDIR};
@@ -104,7 +98,6 @@ static int write_header(struct carry_tar *tar, size_t index, const struct source
 	archive_entry_set_size(tar->entry, source->kind == CARRY_FILE ? (la_int64_t)source->size : 0);
 	if (source->kind == CARRY_SYMLINK)
 		archive_entry_copy_symlink(tar->entry, source->target);
-	tar->entered++;
 	return archive_write_header(tar->archive, tar->entry) == ARCHIVE_OK ? 0 : -EIO;
 }
 

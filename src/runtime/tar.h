@@ -30,6 +30,5 @@ DEFINE_CLEANUP(struct carry_tar, carry_tar_free)
 ssize_t carry_tar_produce(void *tar, void *buffer, size_t cap);
 
 uint64_t carry_tar_content(const struct carry_tar *tar); /* bytes of file content so far */
-bool carry_tar_empty(const struct carry_tar *tar);	 /* nothing was entered: every item was skipped or unreadable */
 
 #endif

@@ -407,13 +407,6 @@ const struct copy_map *sync_source_copy_map(const struct sync_source *s)
 	return s->input_kind == INPUTS_DOCKERFILE ? &s->copies : NULL;
 }
 
-const struct ignore *sync_source_ignore(const struct sync_source *s, const char **path)
-{
-	if (path)
-		*path = s->ignore_path;
-	return s->ignore;
-}
-
 const struct artifact *sync_source_artifact(const struct sync_source *s)
 {
 	return s->artifact;

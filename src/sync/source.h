@@ -142,9 +142,6 @@ bool sync_source_needs_workdir(const struct sync_source *source);
 /* The evaluated Dockerfile, NULL where the builder has none. */
 const struct copy_map *sync_source_copy_map(const struct sync_source *source);
 
-/* The ignore file that counts for the context, NULL for none; *path (may be NULL) names it. */
-const struct ignore *sync_source_ignore(const struct sync_source *source, const char **path);
-
 const struct artifact *sync_source_artifact(const struct sync_source *source);
 const char *sync_source_dockerfile(const struct sync_source *source); /* absolute; NULL: none */
 
