@@ -487,18 +487,24 @@ tar -C stage -cf ../delta.tar gen; rm -rf stage; echo "SYNC: ../delta.tar"
 
 
 class TwoArtifacts(Generating):
-    def test_one_context_one_at_a_time(self):
-        """Both read the same file; no two generators are ever at work together, and both arrive."""
-        alone = "mkdir ../busy || echo together >>../together\nmkdir -p out; cp src/a.txt out/%s; rmdir ../busy\n"
-        project = self.make(auto(), {"src/a.txt": "one"})
+    def pair(self, files, *generators):
+        """Two artifacts of one context, with a generator each."""
+        project = self.make(auto(), files)
         other = f"{project.image}-too"
         self.addCleanup(harness.remove_leftovers, other) if self.on_docker else None
         artifacts = ""
-        for image, name in ((project.image, "first"), (other, "second")):
-            sync = auto(generated(alone % name, ["src/**"], (f"out/{name}", f"/gen/{name}")))
-            artifacts += f"  - image: {image}\n    sync:\n{indent(sync, 6)}"
+        for image, generator in zip((project.image, other), generators):
+            artifacts += f"  - image: {image}\n    sync:\n{indent(auto(generator), 6)}"
         project.write("skaffold.yaml", "apiVersion: skaffold/v4beta14\nkind: Config\nbuild:\n  artifacts:\n" + artifacts +
                       f"deploy:\n  docker: {{images: [{project.image}, {other}]}}\n")
+        return project, other
+
+    def test_one_context_one_at_a_time(self):
+        """Both read the same file; no two generators are ever at work together, and both arrive."""
+        alone = "mkdir ../busy || echo together >>../together\nmkdir -p out; cp src/a.txt out/%s; rmdir ../busy\n"
+        project, other = self.pair(
+            {"src/a.txt": "one"},
+            *(generated(alone % name, ["src/**"], (f"out/{name}", f"/gen/{name}")) for name in ("first", "second")))
         dev = self.dev(project)
         for text in ("two", "three"):
             mark = dev.mark()
@@ -508,3 +514,30 @@ class TwoArtifacts(Generating):
             self.rest(dev, mark)
         self.assertEqual(self.runs(dev), 4)
         self.assertFalse((project.base / "together").exists())
+
+    def test_what_is_written_while_the_other_works_waits(self):
+        """It may be half of what the tool at work writes; it is carried when that has ended, and nothing else is held up."""
+        project, other = self.pair(
+            {"mine/a.txt": "one", "other/b.txt": "one"},
+            generated("mkdir -p made; cp mine/a.txt made/a.txt\n", ["mine/**"], ("made", "/gen")),
+            generated("while [ -e ../closed ]; do sleep 0.02; done; mkdir -p out; cp other/b.txt out/b.txt\n", ["other/**"], ("out", "/gen")))
+        dev = self.dev(project)
+        mark = dev.mark()
+        project.write("mine/a.txt", "two")
+        dev.wait("sync", mark, image=project.image, status="succeeded")
+        self.rest(dev, mark)
+        closed = project.base / "closed"
+        closed.touch()
+        mark = dev.mark()
+        project.write("other/b.txt", "two")
+        dev.wait("generate", mark, image=other, status="started")
+        project.write("made/a.txt", "an IDE's")
+        dev.wait("change", mark, paths=lambda paths: any(one["path"].endswith("made/a.txt") for one in paths))
+        project.write("www/page", "copied at once")
+        event = dev.wait("sync", mark, image=project.image, status="succeeded")
+        self.assertEqual([one["src"] for one in event["paths"]], ["www/page"])
+        closed.unlink()
+        dev.wait("generate", mark, image=other, status="succeeded")
+        dev.wait("sync", mark, image=project.image, paths=lambda paths: [one["dest"] for one in paths] == ["/gen/a.txt"])
+        self.rest(dev, mark)
+        self.assertEqual(self.runs(dev, mark, image=project.image), 0)
