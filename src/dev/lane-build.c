@@ -154,6 +154,20 @@ static void take_told(struct lane *lane, struct build_job *job)
 		dev_watch_anew(lane->dev);
 }
 
+/* A source that was saved while the image was built, and compiled by an IDE before the build ended: its class is older than the image, which yet
+ * holds another. So then only what is older than the build itself is known. */
+static void doubt_outputs(struct lane *lane)
+{
+	bool read_meanwhile = false;
+	for vec_each (change, &lane->pending)
+		read_meanwhile = read_meanwhile || sync_source_class(lane->source, change->path, change->kind,
+								     change->directory) == PATH_GENERATOR_INPUT;
+	if (!read_meanwhile || lane->built_ns == 0)
+		return;
+	lane->built_ns = realtime_ns() - (monotonic_ns() - lane->build_started_ns);
+	lane_doubt_outputs(lane, lane->built_ns);
+}
+
 static void build_failed(struct lane *lane, struct build_job *job)
 {
 	_cleanup_free_ char *message = error_format(&job->err);
@@ -191,13 +205,14 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	lane->baseline = job->result.baseline;
 	job->result.baseline = (struct inputs){0};
 	note_dirty(lane);
-	join_pending(lane);
 	lane_take_outputs(lane, &job->outputs, job->result.cached);
+	lane->built_ns = job->built_ns;
+	doubt_outputs(lane); /* pending is now what came while the image was built */
+	join_pending(lane);
 	lane_owe_unmade(lane);
 	map_release(&lane->seen_by_generators, NULL); /* in the baseline now */
 	replace_string(&lane->tag, job->result.tag);
 	replace_string(&lane->image_id, job->result.image_id);
-	lane->built_ns = job->built_ns;
 	lane->built = true;
 	lane->build_failed = lane->generate_failed = false;
 	lane->force_build = false;

@@ -215,6 +215,17 @@ void lane_take_outputs(struct lane *lane, struct outputs *outputs, bool cached)
 	change_set_sort(&lane->pending);
 }
 
+void lane_doubt_outputs(struct lane *lane, uint64_t since_ns)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < lane->outputs.image.len; i++) {
+		const struct input *held = &lane->outputs.image.items[i];
+		if (held->ctime_ns != 0 && held->ctime_ns + TICK_NS < since_ns)
+			lane->outputs.image.items[kept++] = *held;
+	}
+	lane->outputs.image.len = kept;
+}
+
 void lane_recheck_outputs(struct lane *lane)
 {
 	for vec_each (output, &lane->outputs.scan) {

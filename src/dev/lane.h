@@ -208,6 +208,8 @@ void lane_take_outputs(struct lane *lane, struct outputs *outputs, bool cached);
  * found this image to hold, or NULL. */
 int outputs_of_image(const struct lane *lane, const struct sync_source *source, const char *image_id, uint64_t built_ns,
 		     const struct inputs *known, struct outputs *outputs, struct error *err);
+/* What was written since that time of day the image may or may not hold: it is carried once more. */
+void lane_doubt_outputs(struct lane *lane, uint64_t since_ns);
 bool lane_is_endless_output(const struct lane *lane, const char *path); /* of a generator that runs for ever */
 /* Destinations whose outputs are gone, of generators that run for ever. */
 void lane_missing_outputs(const struct lane *lane, struct strv *dests);

@@ -134,7 +134,8 @@ case "$*" in
   done
   printf '],"direct":[]}\\n';;
 *dockerBuild*)
-  for word in "$@"; do case "$word" in -Dimage=*) docker build -q -t "${word#-Dimage=}" -f ../Dockerfile "$root";; esac; done;;
+  for word in "$@"; do case "$word" in -Dimage=*) docker build -q -t "${word#-Dimage=}" -f ../Dockerfile "$root";; esac; done
+  touch ../built; while [ -e ../closed ]; do sleep 0.02; done;;
 esac
 """
 
@@ -215,6 +216,19 @@ class Maven(Scenario):
         dev.expect("/app/classes/A.class", "SECOND")
         self.rest(dev)
         self.assertEqual(dev.count("build", mark, status="started"), 2)
+
+    def test_saved_and_compiled_by_an_ide_before_the_build_ends(self):
+        """The class is older than the end of the build, and yet the image does not hold it."""
+        project = self.java("first")
+        (project.base / "closed").touch()
+        dev = self.dev(project, wait=False)
+        dev.eventually((project.base / "built").exists, what="the image")
+        project.write("src/main/java/A.java", "second")
+        project.write("target/classes/A.class", "SECOND")
+        dev.wait("change", paths=lambda paths: any(one["path"].endswith("A.java") for one in paths))
+        (project.base / "closed").unlink()
+        dev.expect("/app/classes/A.class", "SECOND")
+        self.rest(dev)
 
 
 @on("docker")
