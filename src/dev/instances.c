@@ -216,18 +216,6 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 	open_session(instance);
 }
 
-/* Someone removed the container: what skiff deployed is deployed again, and catches up. */
-static void redeploy_if_gone(struct lane *lane)
-{
-	if (lane->state != LANE_IDLE || lane->wants_build || lane->build_failed || !lane->deployed_id ||
-	    lane->instances.len > 0 || !lane_deploys(lane))
-		return;
-	free(steal(&lane->deployed_id));
-	replace_string(&lane->build_reason, "its container is gone");
-	lane->build_started_ns = 0;
-	lane_deploy(lane);
-}
-
 struct list_job {
 	struct dev *dev;
 	struct instances found;
@@ -254,7 +242,7 @@ static void take_list(struct dev *dev, const struct instances *found)
 		for vec_each (f, found)
 			if (str_equal(f->image, lane->artifact->image.value))
 				instance_seen(lane, f);
-		redeploy_if_gone(lane);
+		lane->none_listed = lane->instances.len == 0;
 	}
 }
 

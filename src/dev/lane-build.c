@@ -371,6 +371,7 @@ void lane_deploy(struct lane *lane)
 					     .tag = lane->tag,
 					     .image_id = lane->image_id};
 	job->cancel = dev->cancel;
+	lane->none_listed = false;
 	lane->state = LANE_DEPLOYING;
 	dev_job(dev, deploy_work, deploy_done, job);
 }

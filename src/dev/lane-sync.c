@@ -162,8 +162,6 @@ static void batch_end(struct batch *batch)
 	}
 	lane->state = LANE_IDLE;
 	batch_unref(batch);
-	if (lane->instances.len == 0) /* went away meanwhile: seen, but not acted upon */
-		instances_refresh(lane->dev);
 	dev_step_all(lane->dev);
 }
 

@@ -424,6 +424,19 @@ static bool any_behind(const struct lane *lane)
 	return false;
 }
 
+/* Someone removed the container, perhaps while a generator or a copy was under way: what skiff deployed is deployed again, and catches up. */
+static bool redeploy_if_gone(struct lane *lane)
+{
+	if (!lane->none_listed || lane->build_failed || !lane->deployed_id || lane->instances.len > 0 ||
+	    !lane_deploys(lane))
+		return false;
+	free(steal(&lane->deployed_id));
+	replace_string(&lane->build_reason, "its container is gone");
+	lane->build_started_ns = 0;
+	lane_deploy(lane);
+	return true;
+}
+
 void lane_step(struct lane *lane)
 {
 	if (lane->dev->phase == DEV_STOPPING || lane->dev->reload)
@@ -439,6 +452,8 @@ void lane_step(struct lane *lane)
 			lane_generate_stop(lane); /* the next image has another map */
 		return;
 	}
+	if (redeploy_if_gone(lane))
+		return;
 	if (lane->waits_for_rest && !lane->dev->settled)
 		return; /* what is added makes no decision cheaper */
 	lane->waits_for_rest = false;

@@ -79,6 +79,7 @@ struct lane {
 	char *deployed_id; /* the image that its instances run */
 	uint64_t built_ns; /* time of day when it was; 0: it was there already */
 	VEC(struct lane_instance *) instances;
+	bool none_listed; /* the runtime said so since the last deployment */
 	/* Generators. While one runs for this lane, `source` and all that is known of outputs stay as they are: its job reads them. */
 	struct outputs outputs;
 	struct generation *generating; /* in LANE_GENERATING */

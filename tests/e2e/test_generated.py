@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 
 import harness
 from harness import BUSYBOX, STAY_COMMAND, Failure, change, docker, indent
@@ -379,6 +380,30 @@ class Generated(Example):
         dev.expect("/made/b", "THREE\n")
         self.rest(dev)
         self.assertCopied(dev, mark)
+
+    def test_its_container_goes_while_it_runs(self):
+        """And what it makes is what is there already: no copy follows that would notice."""
+        project = self.upper({"src/a": "one\n"})
+        change(project.file("upper"), "mkdir -p made", "mkdir -p made\n[ ! -p gate ] || { echo >reached; cat gate; }")
+        dev = self.started(project)
+        if not self.on_docker:
+            return
+        os.mkfifo(project.path("gate"))
+        os.mkfifo(project.path("reached"))
+        self.rest(dev)
+        mark, old = dev.mark(), dev.container()
+        project.write("src/a", "one\n")
+        with open(project.path("reached"), "rb") as reached:
+            reached.read()
+        docker("rm", "-f", "-v", old)
+        dev.wait("instance", mark, status="gone")
+        time.sleep(1)  # the engine has told all that it has to tell of it
+        with open(project.path("gate"), "wb"):
+            pass
+        os.unlink(project.path("gate"))
+        os.unlink(project.path("reached"))
+        dev.wait("deploy", mark, status="succeeded")
+        self.assertEqual(dev.read("/made/a"), b"ONE\n")
 
     def test_a_new_container_gets_what_the_host_has_no_more(self):
         project = self.upper()
