@@ -8,7 +8,6 @@
  * u16, version u16. R: the rest is ignored. */
 #define OWNERS (WIRE_OWNER | WIRE_OWNER_IF_NEW)
 #define EXPECTS (WIRE_EXPECT | WIRE_EXPECT_NONE)
-#define CAPABILITIES (WIRE_CAN_STAGE_UNSEEN | WIRE_CAN_PROC | WIRE_CAN_LOCK)
 
 static const struct shape {
 	uint8_t type;

@@ -97,9 +97,8 @@ enum wire_flag {
 	WIRE_MAIN = 1 << 10,	     /* SUPERVISE: to process 1, whoever that is */
 
 	/* Capabilities, in the agent's HELLO. */
-	WIRE_CAN_STAGE_UNSEEN = 1 << 16, /* O_TMPFILE in "/" */
-	WIRE_CAN_PROC = 1 << 17,	 /* /proc is there */
-	WIRE_CAN_LOCK = 1 << 18,	 /* no second agent runs here */
+	WIRE_CAN_PROC = 1 << 16, /* /proc is there */
+	WIRE_CAN_LOCK = 1 << 17, /* no second agent runs here */
 };
 
 enum wire_reason {
