@@ -206,7 +206,7 @@ static uint32_t mode_for(const struct op *op, const struct place *place, uint32_
 {
 	if (op->mode != WIRE_MODE_KEEP)
 		return op->mode;
-	return place->exists && is_regular(&place->old) ? place->old.stx_mode & 07777 : kept;
+	return place->exists && is_regular(&place->old) ? place->old.stx_mode & 0777 : kept;
 }
 
 int stage_dress(struct op *op, const struct place *place, const char *name, uint32_t kept)

@@ -39,7 +39,8 @@ enum {
 	WIRE_HELLO_MAX = 256,		 /* bytes of a HELLO: newer ends may say more in it */
 };
 
-#define WIRE_MODE_KEEP 0xffffffffU /* what the replaced file has, else 0644 (0755 for a directory) */
+/* What the replaced file has, but for the bits that would give new content a user's rights, else 0644; a directory's, else 0755. */
+#define WIRE_MODE_KEEP 0xffffffffU
 
 enum wire_type {
 	WIRE_HELLO =

@@ -171,7 +171,7 @@ static void test_owners(void **state)
 	driver_send(&d, fresh);
 	driver_commit(&d, 4);
 	struct stat st = stat_of("kept");
-	assert_true(st.st_uid == 33 && st.st_gid == 34 && (st.st_mode & 07777) == 04755);
+	assert_true(st.st_uid == 33 && st.st_gid == 34 && (st.st_mode & 07777) == 0755);
 	st = stat_of("theirs/new");
 	assert_true(st.st_uid == 100 && st.st_gid == 101);
 	st = stat_of("theirs/new/file");
