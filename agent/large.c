@@ -21,11 +21,11 @@ struct wanted { /* of the CHUNKS that was asked last */
 };
 
 static struct large {
-	bool used;
-	uint32_t id;
 	struct wire_hasher hasher;
 	uint64_t size;
+	uint32_t id;
 	int old; /* the file that is there; -1: none, or not to be read */
+	bool used;
 	struct piece *pieces;
 	size_t slots;
 	struct wanted *wanted; /* WIRE_CHUNKS_MAX */

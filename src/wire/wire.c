@@ -10,40 +10,40 @@
 #define EXPECTS (WIRE_EXPECT | WIRE_EXPECT_NONE)
 
 static const struct shape {
-	uint8_t type;
-	uint8_t sides; /* bit 0: skiff sends it; bit 1: the agent */
 	const char *fields;
 	uint32_t flags; /* that it may have */
+	uint8_t type;
+	uint8_t sides; /* bit 0: skiff sends it; bit 1: the agent */
 } shapes[] = {
-	{WIRE_HELLO, 3, "VfuvgshR", UINT32_MAX},
-	{WIRE_WRITE, 1, "pfmugehd", OWNERS | EXPECTS},
-	{WIRE_OPEN, 1, "pfmuges", OWNERS | EXPECTS | WIRE_DELTA},
-	{WIRE_DATA, 1, "d", 0},
-	{WIRE_CHUNKS, 1, "d", 0},
-	{WIRE_CLOSE, 1, "sh", 0},
-	{WIRE_DROP, 1, "", 0},
-	{WIRE_MKDIR, 1, "pfmug", OWNERS},
-	{WIRE_SYMLINK, 1, "pxfuge", OWNERS | EXPECTS},
-	{WIRE_DELETE, 1, "pfe", WIRE_EXPECT},
-	{WIRE_CHMOD, 1, "pm", 0},
-	{WIRE_COMMIT, 1, "f", WIRE_STRICT},
-	{WIRE_ABORT, 1, "", 0},
-	{WIRE_STAT, 1, "pf", WIRE_NO_CONTENT},
-	{WIRE_CHECK, 1, "p", 0},
-	{WIRE_READ, 1, "pv", 0},
-	{WIRE_RUN, 1, "xfugvcd", WIRE_AS_USER},
-	{WIRE_KILL, 1, "v", 0},
-	{WIRE_SUPERVISE, 1, "fv", WIRE_MAIN},
-	{WIRE_PING, 1, "", 0},
-	{WIRE_RESULT, 2, "vrfkhmug", WIRE_ATOMIC | WIRE_OWNER_REFUSED},
-	{WIRE_HAVE, 2, "d", 0},
-	{WIRE_COMMITTED, 2, "vfc", WIRE_ATOMIC},
-	{WIRE_STATE, 2, "vkmugsth", 0},
-	{WIRE_CONTENT, 2, "d", 0},
-	{WIRE_OUTPUT, 2, "vd", 0},
-	{WIRE_EXIT, 2, "vc", 0},
-	{WIRE_PONG, 2, "", 0},
-	{WIRE_BYE, 2, "vx", 0},
+	{"VfuvgshR", UINT32_MAX, WIRE_HELLO, 3},
+	{"pfmugehd", OWNERS | EXPECTS, WIRE_WRITE, 1},
+	{"pfmuges", OWNERS | EXPECTS | WIRE_DELTA, WIRE_OPEN, 1},
+	{"d", 0, WIRE_DATA, 1},
+	{"d", 0, WIRE_CHUNKS, 1},
+	{"sh", 0, WIRE_CLOSE, 1},
+	{"", 0, WIRE_DROP, 1},
+	{"pfmug", OWNERS, WIRE_MKDIR, 1},
+	{"pxfuge", OWNERS | EXPECTS, WIRE_SYMLINK, 1},
+	{"pfe", WIRE_EXPECT, WIRE_DELETE, 1},
+	{"pm", 0, WIRE_CHMOD, 1},
+	{"f", WIRE_STRICT, WIRE_COMMIT, 1},
+	{"", 0, WIRE_ABORT, 1},
+	{"pf", WIRE_NO_CONTENT, WIRE_STAT, 1},
+	{"p", 0, WIRE_CHECK, 1},
+	{"pv", 0, WIRE_READ, 1},
+	{"xfugvcd", WIRE_AS_USER, WIRE_RUN, 1},
+	{"v", 0, WIRE_KILL, 1},
+	{"fv", WIRE_MAIN, WIRE_SUPERVISE, 1},
+	{"", 0, WIRE_PING, 1},
+	{"vrfkhmug", WIRE_ATOMIC | WIRE_OWNER_REFUSED, WIRE_RESULT, 2},
+	{"d", 0, WIRE_HAVE, 2},
+	{"vfc", WIRE_ATOMIC, WIRE_COMMITTED, 2},
+	{"vkmugsth", 0, WIRE_STATE, 2},
+	{"d", 0, WIRE_CONTENT, 2},
+	{"vd", 0, WIRE_OUTPUT, 2},
+	{"vc", 0, WIRE_EXIT, 2},
+	{"", 0, WIRE_PONG, 2},
+	{"vx", 0, WIRE_BYE, 2},
 };
 
 static const struct shape *shape_of(uint8_t type)
