@@ -164,6 +164,7 @@ def parts(engine, seed):
     return {
         "unit": lambda tally: meson_suite(tally, "unit"),
         "fuzz": lambda tally: meson_suite(tally, "fuzz"),
+        "agent": lambda tally: meson_suite(tally, "agent"),
         "layers": part_layers,
         "lint": part_lint,
         "embedded": lambda tally: end_to_end(tally, "embedded", "--runtime", "embedded"),

@@ -21,7 +21,7 @@ struct options { /* zero-initialised, then the defaults of options_init */
 	const char *schema;
 	uint64_t poll_ms;
 	bool auto_build, auto_sync, auto_deploy;
-	bool cleanup, tail, port_forward;
+	bool cleanup, tail, port_forward, no_agent;
 	bool json, cached, force, verbose, quiet, help;
 	struct change_set changes; /* explain: --added and so on, in the order given; paths as written */
 	struct strv arguments;	   /* what is not an option */

@@ -44,6 +44,7 @@ const struct option_def cli_options[] = {
 	{"auto-build", 0, OPTION_FLAG, NULL, FIELD(auto_build), NULL, 0, "dev", "rebuild by itself (default: true)"},
 	{"auto-sync", 0, OPTION_FLAG, NULL, FIELD(auto_sync), NULL, 0, "dev", "copy by itself (default: true)"},
 	{"auto-deploy", 0, OPTION_FLAG, NULL, FIELD(auto_deploy), NULL, 0, "dev", "restart with a new image by itself (default: true)"},
+	{"no-agent", 0, OPTION_FLAG, NULL, FIELD(no_agent), NULL, 0, "dev", "put no agent into containers: files go through the engine's archive API, slower"},
 	{"cleanup", 0, OPTION_FLAG, NULL, FIELD(cleanup), NULL, 0, "dev", "remove containers at the end (default: true)"},
 	{"tail", 0, OPTION_FLAG, NULL, FIELD(tail), NULL, 0, "dev", "show the containers' output (default: true)"},
 	{"port-forward", 0, OPTION_FLAG, NULL, FIELD(port_forward), NULL, 0, "dev run", "publish ports (default: true)"},

@@ -47,6 +47,7 @@ int command_dev(const struct options *options)
 		.tail = options->tail,
 		.port_forward = options->port_forward,
 		.force = options->force,
+		.no_agent = options->no_agent,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(triggers); i++)
 		if (str_equal(options->trigger, triggers[i]))

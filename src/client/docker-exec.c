@@ -43,12 +43,11 @@ static json_t *string_array(const char *const *items)
 	return array;
 }
 
-static int exec_create(struct docker *docker, const char *container, const struct docker_exec *exec, char **id,
-		       struct cancel *cancel, struct error *err)
+static int exec_create(struct docker *docker, const char *container, const struct docker_exec *exec, bool input,
+		       char **id, struct cancel *cancel, struct error *err)
 {
 	_cleanup_free_ char *escaped = docker_escape(container);
 	_cleanup_free_ char *path = xasprintf("/containers/%s/exec", escaped);
-	bool input = exec->input || exec->produce;
 	json_t *answer = NULL;
 	json_t *body = json_pack("{s:b, s:b, s:b, s:b, s:o}", "AttachStdin", input, "AttachStdout", 1, "AttachStderr",
 				 1, "Tty", 0, "Cmd", string_array(exec->argv));
@@ -69,8 +68,9 @@ static int exec_create(struct docker *docker, const char *container, const struc
 	return r;
 }
 
-static int exec_start(struct docker *docker, const char *id, const struct docker_exec *exec, struct exec_output *output,
-		      struct cancel *cancel, struct error *err)
+/* The exec's line, upgraded: what follows is its input and output. */
+static int exec_attach(struct docker *docker, const char *id, struct line *line, const struct http_receiver *receiver,
+		       struct cancel *cancel, struct error *err)
 {
 	static const char *const headers[] = {"Content-Type: application/json", "Connection: Upgrade", "Upgrade: tcp",
 					      NULL};
@@ -78,16 +78,20 @@ static int exec_start(struct docker *docker, const char *id, const struct docker
 	_cleanup_free_ char *target = xasprintf("/exec/%s/start", id);
 	struct http_request request = {
 		.method = "POST", .target = target, .headers = headers, .body = body, .body_len = sizeof(body) - 1};
+	int r = line_open(docker, line, cancel, err);
+	return r < 0 ? r : docker_exchange_on(docker, line, &request, receiver, cancel, 0, err);
+}
+
+static int exec_start(struct docker *docker, const char *id, const struct docker_exec *exec, struct exec_output *output,
+		      struct cancel *cancel, struct error *err)
+{
 	struct http_request input = {.body = exec->input,
 				     .body_len = exec->input_len,
 				     .produce = exec->produce,
 				     .produce_data = exec->produce_data};
 	struct http_receiver receiver = {.body = take_stream, .data = output};
 	struct line line = {0};
-	int r = line_open(docker, &line, cancel, err);
-	if (r < 0)
-		return r;
-	r = docker_exchange_on(docker, &line, &request, &receiver, cancel, 0, err);
+	int r = exec_attach(docker, id, &line, &receiver, cancel, err);
 	if (r == 101)
 		r = http_stream(line.connection, &input, &receiver, cancel, 0, err);
 	line_close(docker, &line);
@@ -137,7 +141,7 @@ int docker_exec_run(struct docker *docker, const char *container, const struct d
 {
 	_cleanup_free_ char *id = NULL;
 	struct exec_output output = {.exec = exec, .words = {.max = EXEC_WORDS_MAX + 1}, .err = err};
-	int r = exec_create(docker, container, exec, &id, cancel, err);
+	int r = exec_create(docker, container, exec, exec->input || exec->produce, &id, cancel, err);
 	if (r >= 0)
 		r = exec_start(docker, id, exec, &output, cancel, err);
 	if (r >= 0)
@@ -147,4 +151,79 @@ int docker_exec_run(struct docker *docker, const char *container, const struct d
 			      str_text(&output.words));
 	str_release(&output.words);
 	return r;
+}
+
+struct docker_stream {
+	struct docker *docker;
+	struct line line;
+	struct demux demux;
+	struct str words; /* the beginning of stderr */
+	struct error *err;
+	int (*take)(void *data, const void *bytes, size_t len);
+	void *data;
+};
+
+void docker_stream_close(struct docker_stream *stream)
+{
+	if (!stream)
+		return;
+	line_close(stream->docker, &stream->line);
+	str_release(&stream->words);
+	free(stream);
+}
+
+int docker_stream_open(struct docker *docker, const char *container, const struct docker_exec *exec,
+		       struct docker_stream **stream, struct cancel *cancel, struct error *err)
+{
+	_cleanup_free_ char *id = NULL;
+	struct http_receiver nothing = {0};
+	int r = exec_create(docker, container, exec, true, &id, cancel, err);
+	if (r < 0)
+		return r;
+	struct docker_stream *s = xcalloc(1, sizeof(*s));
+	s->docker = docker;
+	s->words.max = EXEC_WORDS_MAX + 1;
+	r = exec_attach(docker, id, &s->line, &nothing, cancel, err);
+	if (r >= 0 && r != 101)
+		r = error_set(err, EPROTO, "the engine does not open a line to the program");
+	if (r < 0) {
+		docker_stream_close(s);
+		return r;
+	}
+	*stream = s;
+	return 0;
+}
+
+static int take_stream_piece(void *data, int number, const char *bytes, size_t len)
+{
+	struct docker_stream *stream = data;
+	if (number == 1)
+		return stream->take(stream->data, bytes, len);
+	size_t room = EXEC_WORDS_MAX - stream->words.len;
+	str_add_bytes(&stream->words, bytes, len < room ? len : room);
+	return 0;
+}
+
+static int take_stream_bytes(void *data, const void *bytes, size_t len)
+{
+	struct docker_stream *stream = data;
+	return demux_feed(&stream->demux, bytes, len, take_stream_piece, stream, stream->err);
+}
+
+int docker_stream_turn(struct docker_stream *stream, const char **out, size_t *len,
+		       int (*take)(void *data, const void *bytes, size_t len), void *data, struct cancel *cancel,
+		       unsigned timeout_ms, struct error *err)
+{
+	struct http_receiver receiver = {.body = take_stream_bytes, .data = stream};
+	struct bytes bytes = {*out, *len};
+	stream->take = take;
+	stream->data = data;
+	stream->err = err;
+	CLEANUP(error_clear) struct error why = {0};
+	int r = http_stream_turn(stream->line.connection, &bytes, &receiver, cancel, timeout_ms, &why);
+	*out = bytes.data;
+	*len = bytes.len;
+	if (r == -EPIPE && stream->words.len)
+		return error_set(err, EPIPE, "%s", str_text(&stream->words));
+	return r < 0 && why.code ? error_move(err, &why) : r;
 }

@@ -57,6 +57,18 @@ struct docker_exec {
 int docker_exec_run(struct docker *docker, const char *container, const struct docker_exec *exec, struct cancel *cancel,
 		    struct error *err);
 
+/* A program in a running container that goes on, its stdin and stdout a line for the caller (exec->argv, user and env count). Used by one thread at a
+ * time. */
+struct docker_stream;
+int docker_stream_open(struct docker *docker, const char *container, const struct docker_exec *exec,
+		       struct docker_stream **stream, struct cancel *cancel, struct error *err);
+/* As http_stream_turn (net/connection.h); take gets pieces of stdout, its negative return ends the call. -EPIPE at the program's end: the error
+ * has what it said on stderr. */
+int docker_stream_turn(struct docker_stream *stream, const char **out, size_t *len,
+		       int (*take)(void *data, const void *bytes, size_t len), void *data, struct cancel *cancel,
+		       unsigned timeout_ms, struct error *err);
+void docker_stream_close(struct docker_stream *stream); /* takes NULL; the program's stdin ends */
+
 /* A stream that goes on until cancelled or ended by the engine. Blocking: one job a stream. */
 /* GET /containers/ID/logs?follow=1: line by line, without line ends; stream 1 or 2. since_ns: 0 = all. */
 int docker_logs(struct docker *docker, const char *container, uint64_t since_ns, bool follow,

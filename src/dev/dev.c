@@ -485,6 +485,7 @@ static int dev_open(struct dev *dev, struct error *err)
 	dev->embedded = rt.embedded;
 	if (r < 0)
 		return r;
+	dev->runtime->no_agent = dev->options->no_agent;
 	if (fallback) {
 		_cleanup_free_ char *message =
 			xasprintf("%s; going on without an engine (--runtime embedded)", fallback);

@@ -17,6 +17,7 @@ struct dev_options {
 	bool tail;	   /* EVENT_LOG for containers' output */
 	bool port_forward; /* publish ports */
 	bool force;	   /* the first build ignores the cache */
+	bool no_agent;	   /* in containers (runtime/runtime.h) */
 };
 
 /* Runs until SIGINT, SIGTERM or SIGHUP. `config` is the configuration as loaded (taken over). Returns 0 after an ordinary end by a

@@ -252,6 +252,8 @@ static void apply_done(void *data)
 		lane_set_well(lane);
 		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->story, NULL);
 	}
+	if (job->report.note)
+		tell_warning(dev, job->report.note);
 	carry_report_release(&job->report);
 	carry_release(&job->everything);
 	error_clear(&job->err);

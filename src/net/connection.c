@@ -309,3 +309,36 @@ int http_stream(struct http_connection *connection, const struct http_request *i
 	}
 	return r;
 }
+
+/* What came, handed on. -EAGAIN: nothing is there. */
+static int receive_turn(struct http_connection *connection, const struct http_receiver *receiver, struct error *err)
+{
+	ssize_t n = read_some(connection, err);
+	if (n == 0)
+		return error_set(err, EPIPE, "the other end closed the line");
+	return n < 0 ? (int)n : give_body(receiver, (struct bytes){connection->in, (size_t)n});
+}
+
+int http_stream_turn(struct http_connection *connection, struct bytes *out, const struct http_receiver *receiver,
+		     struct cancel *cancel, unsigned timeout_ms, struct error *err)
+{
+	if (connection->leftover.len) {
+		struct bytes leftover = connection->leftover;
+		connection->leftover = (struct bytes){0};
+		return give_body(receiver, leftover);
+	}
+	ssize_t sent = out->len ? send(connection->fd, out->data, out->len, MSG_NOSIGNAL) : 0;
+	if (sent > 0) {
+		out->data += sent;
+		out->len -= (size_t)sent;
+		int r = receive_turn(connection, receiver, err);
+		return r == -EAGAIN ? 0 : r;
+	}
+	if (sent < 0 && errno != EAGAIN && errno != EINTR)
+		return error_errno(err, errno == ECONNRESET ? EPIPE : errno, "the line is broken");
+	int r = wait_for(connection, out->len ? POLLIN | POLLOUT : POLLIN, cancel, timeout_ms, err);
+	if (r < 0 || !(r & ~POLLOUT))
+		return r < 0 ? r : 0;
+	r = receive_turn(connection, receiver, err);
+	return r == -EAGAIN ? 0 : r;
+}

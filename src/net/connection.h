@@ -48,4 +48,9 @@ int http_exchange(struct http_connection *connection, const struct http_request 
 int http_stream(struct http_connection *connection, const struct http_request *input,
 		const struct http_receiver *receiver, struct cancel *cancel, unsigned timeout_ms, struct error *err);
 
+/* After a 101, for a stream in both directions: sends from the front of *out what the socket takes, and hands on what came. Waits until one of both
+ * happened (out empty: until something came). 0; -EPIPE where the other end closed; or what went wrong. */
+int http_stream_turn(struct http_connection *connection, struct bytes *out, const struct http_receiver *receiver,
+		     struct cancel *cancel, unsigned timeout_ms, struct error *err);
+
 #endif

@@ -16,6 +16,7 @@ void carry_report_release(struct carry_report *report)
 	for (size_t i = 0; i < report->len; i++)
 		free(report->results[i].message);
 	free(report->results);
+	free(report->note);
 	*report = (struct carry_report){0};
 }
 

@@ -6,6 +6,7 @@
 #include "base/owner.h"
 #include "base/vec.h"
 #include "client/docker.h"
+#include "runtime/agent.h"
 #include "runtime/docker-look.h"
 #include "runtime/runtime.h"
 
@@ -30,11 +31,23 @@ struct session {
 	bool cannot_ask;	  /* the container has no program for it */
 	struct accounts accounts; /* docker_accounts */
 	bool accounts_read;
+	struct agent *agent; /* NULL: none is open */
+	bool no_agent;	     /* not wanted, or it can't run here */
+	char *agent_note;    /* why, until it was reported */
 };
 
 /* The container's /etc/passwd and /etc/group through the archive API, read when a session first needs a name; a link there, or a file of more than
  * ACCOUNTS_MAX, counts as none. 0, or what broke the line. */
 int docker_accounts(struct session *session, struct cancel *cancel, struct error *err);
+
+/* The session's agent, put there and started where it is not open yet; NULL: there can be none. -ECANCELED only where it was cancelled. */
+int docker_agent(struct session *session, struct agent **agent, struct cancel *cancel, struct error *err);
+
+/* The archive API's way, and the agent's. docker_runtime_apply takes the agent's where there is one. */
+int docker_archive_apply(struct session *session, const struct carry *carry, struct carry_report *report,
+			 struct cancel *cancel, struct error *err);
+int docker_agent_apply(struct session *session, struct agent *agent, const struct carry *carry,
+		       struct carry_report *report, struct cancel *cancel, struct error *err);
 
 int docker_runtime_apply(struct session *session, const struct carry *carry, struct carry_report *report,
 			 struct cancel *cancel, struct error *err);

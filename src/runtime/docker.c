@@ -97,6 +97,8 @@ static void forget(struct session *session)
 	session->accounts_read = false;
 	look_close(&session->look);
 	map_release(&session->asked, free);
+	agent_close(steal(&session->agent));
+	free(steal(&session->agent_note));
 	session->cannot_ask = false;
 }
 
@@ -152,8 +154,12 @@ static int docker_runtime_open(struct runtime *rt, const struct instance *instan
 	struct session *s = xcalloc(1, sizeof(*s));
 	s->docker = self(rt)->docker;
 	s->look.pidfd = -1;
+	s->no_agent = rt->no_agent;
 	s->id = xstrdup(instance->id);
+	struct agent *agent;
 	int r = inspect(s, cancel, err);
+	if (r >= 0)
+		r = docker_agent(s, &agent, cancel, err);
 	if (r < 0) {
 		docker_runtime_close(s);
 		return r;

@@ -41,6 +41,7 @@ struct carry_report {
 	size_t len;
 	uint64_t bytes;
 	bool atomic; /* false: written in place, a reader could see half a file */
+	char *note;  /* for a person, once a session: why no agent carries here; NULL: nothing to say */
 	unsigned transfer_us;
 };
 void carry_report_release(struct carry_report *report);
@@ -98,6 +99,7 @@ struct runtime_ops {
 
 struct runtime { /* first member of each runtime's own struct */
 	const struct runtime_ops *ops;
+	bool no_agent; /* --no-agent: for sessions that are opened from now on */
 };
 
 /* name "docker" or "embedded"; NULL: docker where an engine answers, else embedded with *fallback (may be NULL) saying why. */

@@ -124,6 +124,8 @@ void carry_text(struct fixture *f, const char *text, const char *dest)
 	add(f, CARRY_FILE, "one", dest, MODE_HOST);
 }
 
+bool with_agent;
+
 int open_engine(void **state)
 {
 	(void)state;
@@ -135,6 +137,7 @@ int open_engine(void **state)
 		print_error("no engine (script/engine up): %s\n", err.message);
 		return -1;
 	}
+	runtime->no_agent = !with_agent;
 	host_do("%s", getenv("SKIFF_BASE_IMAGE"));
 	return 0;
 }

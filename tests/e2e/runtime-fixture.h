@@ -13,7 +13,8 @@
 /* One for the program, between open_engine and close_engine (a group's set-up and tear-down). */
 extern struct runtime *runtime;
 extern char *run_id;
-extern char *folder; /* sources are in src/ in it */
+extern bool with_agent; /* set it before open_engine; else files go through the archive API */
+extern char *folder;	/* sources are in src/ in it */
 int open_engine(void **state);
 int close_engine(void **state);
 

@@ -112,7 +112,7 @@ class Failures(Scenario):
         project = self.site(pages={"a": "1", "b": "2"})
         os.unlink(project.path("bin/rm"))
         with_artifact(project, f"hooks: {{before: [{{command: [sh, -c, 'test ! -e {project.base}/broken']}}]}}")
-        dev = self.dev(project)
+        dev = self.dev(project, "--no-agent")  # which needs no rm
         (project.base / "broken").touch()
         mark = dev.mark()
         project.remove("www/a")

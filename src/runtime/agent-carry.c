@@ -1,0 +1,308 @@
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "runtime/agent-line.h"
+#include "runtime/source.h"
+#include "wire/chunk.h"
+
+enum {
+	PIECE = 128 << 10,    /* of a file that travels whole */
+	WINDOW = 1 << 20,     /* that is cut into chunks at once */
+	DELTA_MIN = 64 << 10, /* a smaller file that is there is not worth asking about */
+	ROUNDS = 3,	      /* for files that changed between two readings */
+};
+
+_Static_assert(WINDOW >= 2 * CHUNK_MAX, "a chunk always fits");
+
+struct carrying {
+	struct agent *agent;
+	const struct carry *carry;
+	struct agent_item *items;
+	uint64_t *bytes;
+	bool whole; /* chunks did not come out right: no more of them */
+};
+
+static struct wire_hash to_wire(struct hash hash)
+{
+	return (struct wire_hash){hash.high, hash.low};
+}
+
+static struct wire_message message_for(const struct carrying *c, size_t index, enum wire_type type)
+{
+	const struct carry_item *item = &c->carry->items[index];
+	const struct agent_item *owner = &c->items[index];
+	struct wire_message m = {.type = (uint8_t)type,
+				 .id = c->agent->base + (uint32_t)index,
+				 .path = {item->dest, strlen(item->dest)}};
+	if (type == WIRE_DELETE || !owner->owner)
+		return m;
+	m.flags = WIRE_OWNER | (owner->owner_if_new ? WIRE_OWNER_IF_NEW : 0);
+	m.uid = owner->uid;
+	m.gid = owner->gid;
+	return m;
+}
+
+static uint32_t wire_mode(const struct carry_item *item, const struct source *source)
+{
+	return item->mode == MODE_KEEP ? WIRE_MODE_KEEP : source_mode(item, source, 0);
+}
+
+static void failed_here(struct agent_item *item, int code, struct error *why)
+{
+	item->code = code;
+	item->settled = true;
+	item->words = steal(&why->message);
+}
+
+static int say_data(struct agent *agent, uint32_t id, const void *bytes, size_t len)
+{
+	return agent_say(agent, &(struct wire_message){.type = WIRE_DATA, .id = id, .data = {bytes, len}});
+}
+
+/* What is at the destination, by one question: only a file of some size is worth chunks. */
+static int worth_chunks(struct carrying *c, const struct wire_message *open, bool *worth)
+{
+	struct agent *agent = c->agent;
+	agent->state_came = false;
+	int r = agent_say(agent, &(struct wire_message){.type = WIRE_STAT,
+							.id = open->id,
+							.path = open->path,
+							.flags = WIRE_NO_CONTENT});
+	if (r >= 0)
+		r = agent_wait(agent, &agent->state_came, NULL);
+	*worth = !c->whole && agent->state.kind == WIRE_FILE && agent->state.size >= DELTA_MIN;
+	return r;
+}
+
+struct chunk_list {
+	VEC(uint32_t) lengths;
+	VEC(uint64_t) hashes;
+};
+
+/* First reading: the whole file's hash, and its chunks. */
+static int list_chunks(struct source *source, struct chunk_list *list, struct error *err)
+{
+	_cleanup_free_ unsigned char *window = xmalloc(WINDOW);
+	size_t held = 0;
+	for (bool more = true; more || held;) {
+		ssize_t n = more ? source_read(source, window + held, WINDOW - held, err) : 0;
+		if (n < 0)
+			return (int)n;
+		more = n > 0;
+		held += (size_t)n;
+		size_t done = 0;
+		while (done < held && (held - done >= CHUNK_MAX || !more)) {
+			size_t len = chunk_cut(window + done, held - done);
+			vec_push(&list->lengths, (uint32_t)len);
+			vec_push(&list->hashes, wire_hash64(window + done, len));
+			done += len;
+		}
+		held -= done;
+		memmove(window, window + done, held);
+	}
+	return 0;
+}
+
+/* Asks about the next chunks, and sends those that the agent lacks. */
+static int send_window(struct carrying *c, uint32_t id, struct source *source, const struct chunk_list *list,
+		       size_t first, size_t count, uint64_t *at)
+{
+	struct agent *agent = c->agent;
+	const struct agent_item *item = &c->items[id - agent->base];
+	_cleanup_free_ unsigned char *asked = xmalloc(count * WIRE_CHUNK_SIZE), *piece = xmalloc(CHUNK_MAX);
+	for (size_t i = 0; i < count; i++)
+		wire_chunk_put(asked, i,
+			       (struct wire_chunk){list->hashes.items[first + i], list->lengths.items[first + i]});
+	agent->have_came = false;
+	int r = agent_say(agent, &(struct wire_message){.type = WIRE_CHUNKS,
+							.id = id,
+							.data = {asked, count * WIRE_CHUNK_SIZE}});
+	if (r >= 0)
+		r = agent_wait(agent, &agent->have_came, &item->settled);
+	for (size_t i = 0; r >= 0 && !item->settled && i < count; i++) {
+		size_t len = list->lengths.items[first + i];
+		if (!wire_bit(agent->have, i)) {
+			ssize_t n = pread(source->fd, piece, len, (off_t)*at);
+			if (n != (ssize_t)len) /* shorter by now: the whole's hash will say so */
+				memset(piece, 0, len);
+			r = say_data(agent, id, piece, len);
+		}
+		*at += len;
+	}
+	return r;
+}
+
+static int send_chunks(struct carrying *c, uint32_t id, struct source *source)
+{
+	struct chunk_list list = {0};
+	uint64_t at = 0;
+	int r = list_chunks(source, &list, c->agent->err);
+	for (size_t first = 0; r >= 0 && first < list.lengths.len && !c->items[id - c->agent->base].settled;) {
+		size_t count = list.lengths.len - first;
+		count = count < WIRE_CHUNKS_MAX ? count : WIRE_CHUNKS_MAX;
+		r = send_window(c, id, source, &list, first, count, &at);
+		first += count;
+	}
+	vec_release(&list.lengths);
+	vec_release(&list.hashes);
+	return r;
+}
+
+static int send_pieces(struct carrying *c, uint32_t id, struct source *source)
+{
+	const struct agent_item *item = &c->items[id - c->agent->base];
+	int r = 0;
+	for (size_t at = 0; source->bytes && r >= 0 && at < source->size; at += PIECE) {
+		size_t len = source->size - at < PIECE ? source->size - at : PIECE;
+		r = say_data(c->agent, id, source->bytes + at, len);
+	}
+	if (source->bytes)
+		return r;
+	_cleanup_free_ char *piece = xmalloc(PIECE);
+	ssize_t n = 0;
+	while (r >= 0 && !item->settled && (n = source_read(source, piece, PIECE, c->agent->err)) > 0)
+		r = say_data(c->agent, id, piece, (size_t)n);
+	return n < 0 ? (int)n : r;
+}
+
+/* A file that is too large for one frame. 1: it changed meanwhile, once more. */
+static int send_large(struct carrying *c, size_t index, struct source *source)
+{
+	struct wire_message open = message_for(c, index, WIRE_OPEN);
+	struct agent_item *item = &c->items[index];
+	bool chunks = false;
+	open.mode = wire_mode(&c->carry->items[index], source);
+	open.size = source->size;
+	int r = source->bytes ? 0 : worth_chunks(c, &open, &chunks);
+	open.flags |= chunks ? WIRE_DELTA : 0;
+	if (r >= 0)
+		r = agent_say(c->agent, &open);
+	if (r >= 0 && chunks)
+		r = agent_flush(c->agent); /* the agent looks at its file while we look at ours */
+	if (r >= 0)
+		r = chunks ? send_chunks(c, open.id, source) : send_pieces(c, open.id, source);
+	if (r < 0 || item->settled)
+		return r;
+	bool settled = source_settled(source);
+	item->hash = source->hash;
+	if (!settled) {
+		r = agent_say(c->agent, &(struct wire_message){.type = WIRE_DROP, .id = open.id});
+		return r < 0 ? r : 1;
+	}
+	*c->bytes += source->size;
+	return agent_say(c->agent, &(struct wire_message){.type = WIRE_CLOSE,
+							  .id = open.id,
+							  .size = source->size,
+							  .hash = to_wire(source->hash)});
+}
+
+static int send_source(struct carrying *c, size_t index, struct source *source)
+{
+	const struct carry_item *item = &c->carry->items[index];
+	if (source->kind == CARRY_FILE && (!source->bytes || source->size > WIRE_DATA_MAX))
+		return send_large(c, index, source);
+	struct wire_message m = message_for(c, index,
+					    source->kind == CARRY_FILE	      ? WIRE_WRITE
+					    : source->kind == CARRY_DIRECTORY ? WIRE_MKDIR
+									      : WIRE_SYMLINK);
+	c->items[index].hash = source->hash;
+	if (source->kind == CARRY_SYMLINK) {
+		m.text = (struct wire_bytes){source->target, strlen(source->target)};
+	} else {
+		m.mode = wire_mode(item, source);
+	}
+	if (source->kind == CARRY_FILE) {
+		m.hash = to_wire(source->hash);
+		m.data = (struct wire_bytes){source->bytes, source->size};
+		*c->bytes += source->size;
+	}
+	return agent_say(c->agent, &m);
+}
+
+static int send_item(struct carrying *c, size_t index)
+{
+	const struct carry_item *item = &c->carry->items[index];
+	if (item->kind == CARRY_DELETE) {
+		struct wire_message m = message_for(c, index, WIRE_DELETE);
+		return agent_say(c->agent, &m);
+	}
+	int r = 1;
+	for (int attempt = 0; r == 1 && attempt < SOURCE_TRIES; attempt++) {
+		CLEANUP(source_release) struct source source = {.fd = -1};
+		CLEANUP(error_clear) struct error why = {0};
+		r = source_open(item, &source, &why);
+		if (r == -ENOENT) {
+			c->items[index].skipped = c->items[index].settled = true;
+			return 0;
+		}
+		if (r < 0) {
+			failed_here(&c->items[index], -r, &why);
+			return 0;
+		}
+		r = send_source(c, index, &source);
+	}
+	if (r != 1)
+		return r;
+	CLEANUP(error_clear) struct error why = {0};
+	error_set(&why, EAGAIN, "it changes all the time");
+	failed_here(&c->items[index], EAGAIN, &why);
+	return 0;
+}
+
+/* One batch of all that is not settled. */
+static int carry_round(struct carrying *c)
+{
+	struct agent *agent = c->agent;
+	int r = 0;
+	agent->items = c->items;
+	agent->count = c->carry->len;
+	agent->base = agent->next_id;
+	agent->next_id += (uint32_t)agent->count + 1;
+	agent->committed = false;
+	for (size_t i = 0; r >= 0 && i < agent->count; i++) {
+		if (cancel_requested(agent->cancel))
+			r = error_set(agent->err, ECANCELED, "cancelled");
+		else if (!c->items[i].settled && !c->items[i].leave)
+			r = send_item(c, i);
+	}
+	if (r >= 0)
+		r = agent_say(agent, &(struct wire_message){.type = WIRE_COMMIT, .id = agent->next_id - 1});
+	if (r >= 0)
+		r = agent_wait(agent, &agent->committed, NULL);
+	agent->items = NULL;
+	return r;
+}
+
+/* What arrived damaged has changed between two readings, here or there: to be carried again. */
+static bool again(struct carrying *c)
+{
+	bool found = false;
+	for (size_t i = 0; i < c->carry->len; i++) {
+		if (c->items[i].code && c->items[i].reason == WIRE_REASON_DAMAGED) {
+			c->items[i].settled = false;
+			c->items[i].code = 0;
+			found = c->whole = true;
+		}
+	}
+	return found;
+}
+
+int agent_carry(struct agent *agent, const struct carry *carry, struct agent_item *items, uint64_t *bytes,
+		struct cancel *cancel, struct error *err)
+{
+	struct carrying c = {.agent = agent, .carry = carry, .items = items, .bytes = bytes};
+	agent->cancel = cancel;
+	agent->err = err;
+	str_clear(&agent->out);
+	int r = 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		r = carry_round(&c);
+		if (r < 0 || round + 1 == ROUNDS || !again(&c))
+			break;
+	}
+	for (size_t i = 0; r >= 0 && i < carry->len; i++)
+		if (!items[i].settled && !items[i].leave)
+			r = error_set(err, EPROTO, "the agent has not answered for %s", carry->items[i].dest);
+	return r;
+}

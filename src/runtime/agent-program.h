@@ -1,0 +1,18 @@
+/* The agent's programs that skiff carries with it (agent/meson.build makes them). */
+#ifndef RUNTIME_AGENT_PROGRAM_H
+#define RUNTIME_AGENT_PROGRAM_H
+
+#include <stddef.h>
+
+struct agent_program {
+	const unsigned char *bytes;
+	size_t len;
+};
+
+extern const struct agent_program agent_program_x86_64;
+extern const struct agent_program agent_program_aarch64;
+
+/* By the architecture as images name it ("amd64", "arm64") or as uname(1) does; NULL: there is none. */
+const struct agent_program *agent_program_for(const char *architecture);
+
+#endif

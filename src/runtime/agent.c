@@ -1,0 +1,154 @@
+#include <errno.h>
+
+#include "runtime/agent-line.h"
+
+static void take_result(struct agent *agent, const struct wire_message *m)
+{
+	size_t index = m->id - agent->base;
+	if (!agent->items || index >= agent->count)
+		return; /* of a batch that was given up */
+	struct agent_item *item = &agent->items[index];
+	item->settled = true;
+	item->code = (int)m->value;
+	item->reason = (enum wire_reason)m->reason;
+	item->atomic = m->flags & WIRE_ATOMIC;
+	item->above_mode = m->mode;
+	item->above_uid = m->uid;
+	item->above_gid = m->gid;
+}
+
+static int take_message(struct agent *agent, const struct wire_message *m)
+{
+	switch (m->type) {
+	case WIRE_HELLO:
+		agent->hello = *m;
+		return 0;
+	case WIRE_RESULT:
+		take_result(agent, m);
+		return 0;
+	case WIRE_HAVE:
+		memcpy(agent->have, m->data.data, m->data.len);
+		agent->have_came = true;
+		return 0;
+	case WIRE_STATE:
+		agent->state = *m;
+		agent->state_came = true;
+		return 0;
+	case WIRE_COMMITTED:
+		agent->committed = true;
+		return 0;
+	case WIRE_BYE:
+		return error_set(agent->err, EPIPE, "the agent ended: %.*s", (int)m->text.len,
+				 m->text.len ? (const char *)m->text.data : "");
+	default:
+		return 0;
+	}
+}
+
+static int take_bytes(void *data, const void *bytes, size_t len)
+{
+	struct agent *agent = data;
+	const char *at = bytes;
+	while (len) {
+		struct wire_message m;
+		size_t room;
+		void *space = wire_input_space(&agent->input, &room);
+		size_t take = len < room ? len : room;
+		memcpy(space, at, take);
+		wire_input_filled(&agent->input, take);
+		at += take;
+		len -= take;
+		int r;
+		while ((r = wire_input_next(&agent->input, &m)) == 1) {
+			r = take_message(agent, &m);
+			if (r < 0)
+				return r;
+		}
+		if (r < 0)
+			return error_set(agent->err, EPROTO,
+					 r == -EPROTONOSUPPORT ? "the agent speaks another version"
+							       : "what answers is no agent");
+	}
+	return 0;
+}
+
+/* Sends *out, or waits for what comes. */
+static int turn(struct agent *agent, const char **out, size_t *len)
+{
+	return agent->transport.turn(agent->transport.data, out, len, take_bytes, agent, agent->cancel,
+				     AGENT_SILENCE_MS, agent->err);
+}
+
+int agent_flush(struct agent *agent)
+{
+	const char *out = str_text(&agent->out);
+	size_t len = agent->out.len;
+	int r = 0;
+	while (r >= 0 && len)
+		r = turn(agent, &out, &len);
+	str_clear(&agent->out);
+	return r;
+}
+
+int agent_wait(struct agent *agent, const bool *flag, const bool *other)
+{
+	const char *out = "";
+	size_t len = 0;
+	int r = agent_flush(agent);
+	while (r >= 0 && !*flag && !(other && *other))
+		r = turn(agent, &out, &len);
+	return r;
+}
+
+int agent_say(struct agent *agent, const struct wire_message *message)
+{
+	size_t room = WIRE_FRAME_MAX - WIRE_DATA_MAX + message->data.len;
+	char *at = str_reserve(&agent->out, room);
+	int n = at ? wire_encode(message, at, room) : -ENOBUFS;
+	if (n < 0)
+		return error_set(agent->err, EINVAL, "this can't be said to an agent: %.*s", (int)message->path.len,
+				 message->path.len ? (const char *)message->path.data : "");
+	agent->out.len += (size_t)n;
+	return agent->out.len >= AGENT_GATHER ? agent_flush(agent) : 0;
+}
+
+void agent_close(struct agent *agent)
+{
+	if (!agent)
+		return;
+	agent->transport.close(agent->transport.data);
+	free(agent->input.buffer);
+	str_release(&agent->out);
+	free(agent);
+}
+
+const struct wire_message *agent_hello(const struct agent *agent)
+{
+	return &agent->hello;
+}
+
+int agent_open(struct agent_transport transport, const struct agent_program *program, struct agent **opened,
+	       struct cancel *cancel, struct error *err)
+{
+	struct agent *agent = xcalloc(1, sizeof(*agent));
+	agent->transport = transport;
+	agent->cancel = cancel;
+	agent->err = err;
+	agent->next_id = 1;
+	wire_input_init(&agent->input, xmalloc(AGENT_BUFFER), AGENT_BUFFER, WIRE_FROM_AGENT);
+	int r = agent_say(agent, &(struct wire_message){.type = WIRE_HELLO,
+							.version_min = WIRE_VERSION_MIN,
+							.version = WIRE_VERSION});
+	if (r >= 0)
+		r = agent_wait(agent, &agent->input.greeted, NULL);
+	struct wire_hash is = agent->hello.hash;
+	if (r >= 0 && program && (is.high || is.low) &&
+	    !wire_hash_equal(is, wire_hash_bytes(program->bytes, program->len)))
+		r = error_set(err, EPROTO, "the agent in the container is not the one that was put there");
+	if (r < 0) {
+		agent_close(agent);
+		return r;
+	}
+	*opened = agent;
+	return 0;
+}

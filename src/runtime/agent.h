@@ -1,0 +1,46 @@
+/* skiff's end of the line to an agent (wire/wire.h), over whatever carries bytes to it. One thread at a time. */
+#ifndef RUNTIME_AGENT_H
+#define RUNTIME_AGENT_H
+
+#include "runtime/agent-program.h"
+#include "runtime/runtime.h"
+#include "wire/wire.h"
+
+/* What carries the bytes. */
+struct agent_transport {
+	void *data;
+	/* Sends from the front of *out, hands on what came, waits for one of both; as docker_stream_turn. */
+	int (*turn)(void *data, const char **out, size_t *len, int (*take)(void *data, const void *bytes, size_t len),
+		    void *take_data, struct cancel *cancel, unsigned timeout_ms, struct error *err);
+	void (*close)(void *data);
+};
+
+struct agent;
+
+/* Takes the transport over, in any case. The HELLOs are exchanged and checked: the version, and where the agent can say it, that it is this program
+ * (NULL: any). */
+int agent_open(struct agent_transport transport, const struct agent_program *program, struct agent **agent,
+	       struct cancel *cancel, struct error *err);
+void agent_close(struct agent *agent); /* takes NULL */
+const struct wire_message *agent_hello(const struct agent *agent);
+
+struct agent_item { /* beside a carry_item: in, who shall own it; out, how it went */
+	bool owner, owner_if_new;
+	uint32_t uid, gid;
+	bool leave; /* not to be carried */
+
+	int code; /* 0, or a positive errno */
+	enum wire_reason reason;
+	char *words; /* what went wrong on this side; owned */
+	bool skipped, settled;
+	bool atomic;
+	struct hash hash;
+	uint32_t above_mode, above_uid, above_gid; /* of the directory, with a code */
+};
+
+/* Carries all items as one batch. 0 where the agent has answered for each; negative where the line broke, or it was cancelled: then it is not known what
+ * was done, and all may be carried again. bytes: of content, as in carry_report. */
+int agent_carry(struct agent *agent, const struct carry *carry, struct agent_item *items, uint64_t *bytes,
+		struct cancel *cancel, struct error *err);
+
+#endif

@@ -1,0 +1,180 @@
+/* The docker runtime with the agent, against a real engine: injected, started, and what is carried by it. */
+#include "runtime-fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+
+#define SCRATCH "skiff-test/sleeper:latest" /* no program but the one that sleeps; test-runtime-docker makes it too */
+
+static void make_sleeper(void)
+{
+	host_do("docker image inspect " SCRATCH
+		" >/dev/null 2>&1 || { mkdir -p scratch && cp \"$(command -v busybox)\" scratch/sleep && "
+		"printf 'FROM scratch\\nCOPY sleep /sleep\\nCMD [\"/sleep\", \"1000\"]\\n' >scratch/Dockerfile && "
+		"DOCKER_BUILDKIT=0 docker build -q -t " SCRATCH " scratch; }");
+}
+
+static void all_kinds(void **state)
+{
+	struct fixture *f = *state;
+	start(f, STAY);
+	assert_non_null(f->session->agent);
+	assert_inside(f, "",
+		      "mkdir -p /app /gone/below && echo old >/app/old && chmod 600 /app/old && chown 33:34 /app/old "
+		      "&& touch /gone/below/x");
+	host_do("cd src && echo hello >plain && ln -s plain rel && mkdir -m 750 empty && echo s >set && chmod 4711 "
+		"set");
+	add(f, CARRY_DIRECTORY, "empty", "/app/empty", MODE_HOST);
+	add(f, CARRY_FILE, "plain", "/app/new/deep/plain", MODE_HOST);
+	add(f, CARRY_FILE, "plain", "/app/old", MODE_KEEP);
+	add(f, CARRY_SYMLINK, "rel", "/app/rel", MODE_HOST);
+	add(f, CARRY_FILE, "set", "/app/set", MODE_HOST);
+	add(f, CARRY_FILE, "never", "/app/never", MODE_HOST);
+	add(f, CARRY_DELETE, NULL, "/gone", 0);
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	assert_true(f->report.results[5].skipped);
+	assert_int_equal(f->report.bytes, 6 + 6 + 2);
+	assert_true(hash_equal(f->report.results[1].hash, hash_bytes("hello\n", 6)));
+	assert_inside(f, "750 0\n644 0\n600 33\n4711 0\nplain\nno /gone, no /.skiff",
+		      "cd /app; stat -c '%a %u' empty new/deep/plain old set; readlink rel; "
+		      "[ -e /gone ] || echo -n 'no /gone, '; [ -e /.skiff ] || echo 'no /.skiff'");
+}
+
+static void owners_by_name(void **state)
+{
+	struct fixture *f = *state;
+	start(f, STAY);
+	assert_inside(f, "", "echo 'me:x:1234:1235::/:/bin/sh' >>/etc/passwd");
+	carry_text(f, "x", "/app/mine");
+	f->carry.items[0].owner = xstrdup("me");
+	carry_text(f, "x", "/app/nobodys");
+	f->carry.items[1].owner = xstrdup("who-is-that");
+	assert_int_equal(apply(f), -EINVAL);
+	assert_int_equal(f->report.results[0].code, 0);
+	assert_int_equal(f->report.results[1].code, EINVAL);
+	assert_non_null(strstr(f->report.results[1].message, "who-is-that"));
+	assert_inside(f, "1234:1235", "stat -c %u:%g /app/mine; ls /app | grep nobody");
+}
+
+static void nothing_but_a_program(void **state)
+{
+	struct fixture *f = *state;
+	make_sleeper();
+	start(f, "--user 65532 " SCRATCH);
+	assert_non_null(f->session->agent);
+	carry_text(f, "into the void", "/deep/er/file");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	add(f, CARRY_DELETE, NULL, "/deep", 0);
+	assert_applied(f); /* without rm */
+}
+
+static void read_only_root(void **state)
+{
+	struct fixture *f = *state;
+	start(f, "--read-only -v /data" STAY);
+	assert_null(f->session->agent);
+	carry_text(f, "x", "/data/x");
+	assert_applied(f);
+	assert_non_null(f->report.note);
+	assert_inside(f, "x", "cat /data/x");
+	carry_text(f, "y", "/data/x");
+	assert_applied(f);
+	assert_null(f->report.note); /* said once */
+}
+
+/* Whatever ends it, the next files are carried by a new one. */
+static void lost_and_found(void **state)
+{
+	struct fixture *f = *state;
+	start(f, STAY);
+	struct agent *first = f->session->agent;
+	assert_non_null(first);
+	assert_inside(f, "",
+		      "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in /.skiff/agent*) kill -9 "
+		      "${p#/proc/};; esac; done");
+	carry_text(f, "again", "/a");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	assert_inside(f, "again", "cat /a");
+	assert_int_equal(f->session ? runtime->ops->restart(f->session, 0, NULL, NULL) : -1, 0);
+	carry_text(f, "after", "/b");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	assert_inside(f, "after", "cat /b");
+}
+
+static void large_files(void **state)
+{
+	struct fixture *f = *state;
+	start(f, STAY);
+	host_do("head -c 50000000 /dev/urandom >src/jar");
+	for (int round = 0; round < 3; round++) {
+		add(f, CARRY_FILE, "jar", "/app/jar", MODE_HOST);
+		assert_applied(f);
+		assert_true(f->report.atomic);
+		print_message("50 MB, %s: %u us\n",
+			      round == 0   ? "new"
+			      : round == 1 ? "the same"
+					   : "1 KB changed",
+			      f->report.transfer_us);
+		_cleanup_free_ char *sum = host("md5sum <src/jar | cut -c1-32");
+		assert_inside(f, sum, "md5sum </app/jar | cut -c1-32");
+		if (round == 1)
+			host_do("head -c 1000 /dev/urandom | dd of=src/jar bs=1000 seek=20000 conv=notrunc "
+				"2>/dev/null");
+	}
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return (int)(*(const unsigned *)a > *(const unsigned *)b) - (int)(*(const unsigned *)a < *(const unsigned *)b);
+}
+
+static void how_long(void **state)
+{
+	enum { ROUNDS = 200 };
+	struct fixture *f = *state;
+	unsigned us[ROUNDS];
+	start(f, STAY);
+	for (int i = 0; i < ROUNDS; i++) {
+		host_do(":"); /* a little time between */
+		char text[1025];
+		memset(text, 'a' + i % 26, 1024);
+		text[1024] = '\0';
+		_cleanup_free_ char *path = xasprintf("%s/src/one", folder);
+		assert_int_equal(file_write_atomic(path, text, 1024, 0644, NULL), 0);
+		add(f, CARRY_FILE, "one", "/app/one", MODE_HOST);
+		assert_applied(f);
+		us[i] = f->report.transfer_us;
+	}
+	qsort(us, ROUNDS, sizeof(us[0]), by_number);
+	print_message("1 KB over an open session: median %u us, 95th percentile %u us\n", us[ROUNDS / 2],
+		      us[ROUNDS * 95 / 100]);
+	host_do("cd src && i=0; while [ $i -lt 1000 ]; do head -c 1024 /dev/urandom >many$i; i=$((i + 1)); done");
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 1000; i++) {
+			char name[32], dest[32];
+			snprintf(name, sizeof(name), "many%d", i);
+			snprintf(dest, sizeof(dest), "/app/many/%d", i);
+			add(f, CARRY_FILE, name, dest, MODE_HOST);
+		}
+		assert_applied(f);
+		print_message("1,000 files of 1 KB: %u us\n", f->report.transfer_us);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(all_kinds),      TEST(owners_by_name), TEST(nothing_but_a_program),
+		TEST(read_only_root), TEST(lost_and_found), TEST(large_files),
+		TEST(how_long),
+	};
+	with_agent = true;
+	return cmocka_run_group_tests_name("runtime-agent", tests, open_engine, close_engine);
+}
