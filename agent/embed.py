@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""embed.py ARCH PROGRAM OUTPUT: the program as a C array, for skiff to carry (src/runtime/agent-program.h)."""
+"""embed.py ARCH PROGRAM OUTPUT: the program as a C array, for skiff to carry (src/client/agent-program.h)."""
 
 import sys
 
@@ -12,6 +12,6 @@ if len(data) > LIMIT:
     sys.exit(f"{program}: {len(data)} bytes; an agent may have {LIMIT}")
 lines = [",".join(map(str, data[at : at + 32])) for at in range(0, len(data), 32)]
 with open(output, "w") as file:
-    file.write('#include "runtime/agent-program.h"\n\n')
+    file.write('#include "client/agent-program.h"\n\n')
     file.write(f"static const unsigned char bytes[] = {{\n{','.join(line + chr(10) for line in lines)}}};\n")
     file.write(f"const struct agent_program agent_program_{arch} = {{bytes, sizeof(bytes)}};\n")

@@ -11,8 +11,9 @@ struct deployer;
 struct deployed_image {
 	const struct artifact *artifact; /* NULL: an image that is deployed but not built here */
 	const char *image;
-	const char *tag; /* to run */
-	const char *image_id;
+	const char *tag;      /* to run */
+	const char *image_id; /* that was built: LABEL_BASE */
+	const char *agent_id; /* the same with the agent as its last layer: this one is run; NULL: there is none */
 };
 
 struct published_port { /* told to the person */

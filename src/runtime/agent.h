@@ -2,7 +2,7 @@
 #ifndef RUNTIME_AGENT_H
 #define RUNTIME_AGENT_H
 
-#include "runtime/agent-program.h"
+#include "client/agent-program.h"
 #include "runtime/runtime.h"
 #include "wire/wire.h"
 

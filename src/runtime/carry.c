@@ -26,6 +26,7 @@ void instances_release(struct instances *instances)
 		free(instance->id);
 		free(instance->name);
 		free(instance->image);
+		free(instance->base_id);
 	}
 	vec_release(instances);
 }

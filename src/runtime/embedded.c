@@ -73,6 +73,26 @@ static int embedded_runtime_apply(struct session *session, const struct carry *c
 	return embedded_apply(&session->roots, &session->instance, carry, report, cancel, err);
 }
 
+static int embedded_runtime_look(struct session *session, const struct strv *dests, const struct instance_file *before,
+				 struct instance_file *found, struct cancel *cancel, struct error *err)
+{
+	(void)session, (void)dests, (void)before, (void)found, (void)cancel;
+	return error_set(err, ENOTSUP, "not looked at");
+}
+
+static int embedded_runtime_check(struct session *session, const struct strv *dests, struct carry_report *report,
+				  struct cancel *cancel, struct error *err)
+{
+	(void)session, (void)dests, (void)report, (void)cancel;
+	return error_set(err, ENOTSUP, "not looked at");
+}
+
+static int embedded_runtime_ping(struct session *session, struct cancel *cancel, struct error *err)
+{
+	(void)session, (void)cancel, (void)err;
+	return 0;
+}
+
 static int embedded_runtime_run(struct session *session, const char *const *argv, struct str *output,
 				struct cancel *cancel, struct error *err)
 {

@@ -7,6 +7,8 @@
 #include "base/hash.h"
 #include "io/cancel.h"
 
+enum { RUNTIME_PING_S = 20 }; /* load balancers cut idle lines */
+
 enum carry_kind { CARRY_FILE, CARRY_SYMLINK, CARRY_DIRECTORY, CARRY_DELETE };
 
 /* One destination to bring about. Sources are read by the session, each between two equal fstats, else again; what is gone by
@@ -20,6 +22,10 @@ struct carry_item {
 	 * skiff may not give files away (embedded, not as root) it counts for nothing. An unknown name: the item fails, EINVAL. */
 	char *owner;
 	bool owner_if_new; /* what is replaced keeps its owner all the same */
+	/* A file that skiff writes there for the first time: `expected` is the content (a link's target) that the image is known to hold. Where something else
+	 * is there, and not the new content already, the item fails with EEXIST and `unexpected`. Without an agent it counts for nothing. */
+	bool expects;
+	struct hash expected;
 };
 
 struct carry {
@@ -32,6 +38,7 @@ struct carry_result {	  /* per item, the same index */
 	int code;	  /* 0, or a positive errno: EACCES, EROFS, ENOSPC, ENOTDIR, … */
 	bool skipped;	  /* the source was gone */
 	bool outside;	  /* with a code: in a mount, where no rebuild of the image changes anything */
+	bool unexpected;  /* with EEXIST: as carry_item.expects says; hash is of what is there, zero for nothing */
 	struct hash hash; /* of what was carried (file content, link target) */
 	char *message; /* for a person, where code is set: names the path, its owner, the container's user, and a way out */
 };
@@ -47,9 +54,11 @@ struct carry_report {
 void carry_report_release(struct carry_report *report);
 
 struct instance {
-	char *id;    /* the engine's */
-	char *name;  /* shown to people */
-	char *image; /* as in the configuration */
+	char *id;      /* the engine's */
+	char *name;    /* shown to people */
+	char *image;   /* as in the configuration */
+	char *base_id; /* the image that was built for it, without the agent's layer (label skiff.base); NULL: not told */
+	bool attached; /* another tool's: nothing of it is removed */
 	bool running;
 	int exit_code;		/* where it is not running */
 	uint64_t logs_since_ns; /* what it wrote before this time of day is known; 0: nothing is */
@@ -59,6 +68,16 @@ struct instances {
 	size_t len, cap;
 };
 void instances_release(struct instances *instances);
+
+/* What is at a destination. */
+struct instance_file {
+	int code; /* 0; ENOENT: nothing is there; else why it can't be told */
+	enum carry_kind kind;
+	bool special;  /* a socket, a device: kind says nothing */
+	unsigned mode; /* permission bits */
+	uint64_t size, mtime_ns;
+	struct hash hash; /* as carry_result has it */
+};
 
 struct runtime;
 struct session;
@@ -74,10 +93,20 @@ struct runtime_ops {
 	 * the like, report->len = 0. */
 	int (*apply)(struct session *session, const struct carry *carry, struct carry_report *report,
 		     struct cancel *cancel, struct error *err);
+	/* What is at each destination now. before (may be NULL): what an earlier look found; what has its size, time and kind still is not read again, its hash
+	 * is taken from there. Thousands cost milliseconds. -ENOTSUP where no agent runs; a broken line as above. */
+	int (*look)(struct session *session, const struct strv *dests, const struct instance_file *before,
+		    struct instance_file *found, struct cancel *cancel, struct error *err);
+	/* Could files be written there? Writes nothing. The report as apply would fill it; what can't be told counts as yes. -ENOTSUP where no agent runs. */
+	int (*check)(struct session *session, const struct strv *dests, struct carry_report *report,
+		     struct cancel *cancel, struct error *err);
+	/* Keeps an idle line open, and tells whether it is: every RUNTIME_PING_S. 0 also where there is no line to keep. */
+	int (*ping)(struct session *session, struct cancel *cancel, struct error *err);
 	/* Runs a program inside (hooks). Exit status, or a negative errno. */
 	int (*run)(struct session *session, const char *const *argv, struct str *output, struct cancel *cancel,
 		   struct error *err);
-	/* signal > 0: to the container's main process. 0: restarts the container, its files kept. */
+	/* signal > 0: to the container's main process. 0: restarts it: the program alone where the agent supervises it (the container's entry point is `/.skiff/agent
+	 * supervise -- …`), else the container, its files kept. */
 	int (*restart)(struct session *session, int signal, struct cancel *cancel, struct error *err);
 	void (*close)(struct session *session);
 	/* Calls changed (on the calling thread) whenever instances start, stop or go, until cancelled: the caller lists again. */
@@ -93,6 +122,7 @@ struct runtime_ops {
 #define RUNTIME_OPS(of)                                                                                         \
 	{                                                                                                       \
 		.name = #of, .list = of##_runtime_list, .open = of##_runtime_open, .apply = of##_runtime_apply, \
+		.look = of##_runtime_look, .check = of##_runtime_check, .ping = of##_runtime_ping,              \
 		.run = of##_runtime_run, .restart = of##_runtime_restart, .close = of##_runtime_close,          \
 		.follow = of##_runtime_follow, .logs = of##_runtime_logs, .free = of##_runtime_free             \
 	}

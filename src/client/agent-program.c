@@ -1,4 +1,4 @@
-#include "runtime/agent-program.h"
+#include "client/agent-program.h"
 
 #include "base/str.h"
 

@@ -1,6 +1,6 @@
 /* The agent's programs that skiff carries with it (agent/meson.build makes them). */
-#ifndef RUNTIME_AGENT_PROGRAM_H
-#define RUNTIME_AGENT_PROGRAM_H
+#ifndef CLIENT_AGENT_PROGRAM_H
+#define CLIENT_AGENT_PROGRAM_H
 
 #include <stddef.h>
 
