@@ -31,13 +31,27 @@ static int deploy_all(struct pipeline *p, struct deployer *deployer, struct publ
 	return r;
 }
 
+/* As dev has it: it adopts what an equal configuration started. */
+static char *config_digest(const struct pipeline *p)
+{
+	struct config_options load;
+	const struct options *o = p->options;
+	CLEANUP(str_release) struct str text = {0}, report = {0};
+	cli_config_options(o, "run", &load);
+	if (config_print(&load, &text, &report) < 0)
+		return NULL;
+	return deploy_config_digest(p->config, str_text(&text), o->default_repo, o->tag, !o->port_forward);
+}
+
 static int open_deployer(struct pipeline *p, struct deployer **deployer, struct error *err)
 {
+	_cleanup_free_ char *digest = config_digest(p);
 	const struct deploy_options options = {.config = p->config,
 					       .run_id = p->runtime.run_id,
 					       .docker = p->runtime.docker,
 					       .embedded = p->runtime.embedded,
 					       .no_ports = !p->options->port_forward,
+					       .config_digest = digest,
 					       .detached = true,
 					       .cancel = p->cancel};
 	return deployer_open(&options, deployer, err);

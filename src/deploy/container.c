@@ -122,14 +122,32 @@ static json_t *aliases(const char *image)
 	return array;
 }
 
-json_t *container_body(const struct container_plan *plan)
+static json_t *labels(const struct container_plan *plan)
 {
 	_cleanup_free_ char *self = owner_self(), *host_name = owner_host();
+	const struct {
+		const char *name, *value;
+	} all[] = {
+		{LABEL_RUN, plan->run_id},
+		{LABEL_IMAGE, plan->image},
+		{LABEL_BASE, plan->base_id},
+		{LABEL_TAG, plan->tag},
+		{LABEL_PID, self},
+		{LABEL_HOST, host_name},
+		{LABEL_CONFIG, plan->config_digest},
+	};
+	json_t *object = json_object();
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i].value)
+			json_object_set_new(object, all[i].name, json_string(all[i].value));
+	return object;
+}
+
+json_t *container_body(const struct container_plan *plan)
+{
 	json_t *body = json_object(), *host = json_object();
 	json_object_set_new(body, "Image", json_string(plan->run_image));
-	json_object_set_new(body, "Labels",
-			    json_pack("{s:s, s:s, s:s, s:s}", LABEL_RUN, plan->run_id, LABEL_IMAGE, plan->image,
-				      LABEL_PID, self, LABEL_HOST, host_name));
+	json_object_set_new(body, "Labels", labels(plan));
 	json_object_set_new(host, "NetworkMode", json_string(plan->network));
 	if (plan->run)
 		add_run(plan, body, host);

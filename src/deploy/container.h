@@ -10,6 +10,7 @@ struct container_plan {
 	const char *image;     /* as in the configuration: its aliases and label */
 	const char *run_image; /* id or tag to run */
 	const char *run_id;
+	const char *base_id, *tag, *config_digest; /* labels; NULL: without */
 	const char *network;
 	const struct run_config *run; /* may be NULL */
 	const char *directory;	      /* absolute: relative host paths of volumes start here */

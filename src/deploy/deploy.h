@@ -20,6 +20,7 @@ struct published_port { /* told to the person */
 	char *image;
 	char *address;
 	unsigned local, container;
+	bool udp;
 };
 struct published_ports {
 	struct published_port *items;
@@ -27,13 +28,25 @@ struct published_ports {
 };
 void published_ports_release(struct published_ports *ports);
 
+/* A container of this run that an earlier skiff left. */
+struct left_container {
+	char *id, *image;
+	char *base_id, *tag, *config_digest; /* its labels; NULL: it has none such */
+	bool running;
+	int64_t created_s; /* since 1970 */
+	struct published_ports ports;
+};
+VEC_TYPE(left_containers, struct left_container);
+void left_containers_release(struct left_containers *left);
+
 struct deploy_options {
 	const struct config *config;
 	const char *
 		run_id; /* label skiff.run of all that belongs to this run; the same for the same project: a hash of the configuration's path */
 	struct docker *docker;
 	bool embedded;
-	bool no_ports; /* --port-forward=false */
+	bool no_ports;		   /* --port-forward=false */
+	const char *config_digest; /* deploy_config_digest: LABEL_CONFIG of what is deployed; NULL: no such label */
 	bool detached; /* what is deployed outlives this process (run): no live run of the project, and not swept as a killed one's leavings by another `run` */
 	struct cancel *cancel;
 };
@@ -44,7 +57,12 @@ struct deployer_ops {
 	 * none, one that ended at once (-ECHILD, with its last lines) stays, so that a change carried into it can heal it. Safe for several images at once. */
 	int (*deploy)(struct deployer *d, const struct deployed_image *image, struct published_ports *ports,
 		      struct cancel *cancel, struct error *err);
-	/* Removes what an earlier, killed run of the same run_id left behind; `alive` runs (their process exists) are left alone: -EBUSY with words. */
+	/* What an earlier run of the same run_id left. Takes the run, for as long as the deployer is open: -EBUSY with words where another skiff that lives
+	 * has it. */
+	int (*left)(struct deployer *d, struct left_containers *left, struct cancel *cancel, struct error *err);
+	/* One of these is this deployer's from now on, as if it had deployed it: a later deployment of its image replaces it. */
+	void (*adopt)(struct deployer *d, const struct left_container *container);
+	/* Removes what an earlier run left, but for those that were adopted. -EBUSY as above. */
 	int (*sweep)(struct deployer *d, struct cancel *cancel, struct error *err);
 	/* Removes all of the run: containers, the network. Never volumes that the person named. -EBUSY (and nothing removed) where another skiff that lives
 	 * has them. */
@@ -56,7 +74,12 @@ struct deployer {
 	const struct deployer_ops *ops;
 };
 
-/* What options point to must outlive it; run_id is copied. -ENOTCONN where a needed engine is not there. */
+/* Over all that containers and their images follow from: the effective configuration (as config_print writes it), where images and ports go, the variables
+ * that containers take from the environment. Equal digests: what runs is what would be started. */
+char *deploy_config_digest(const struct config *config, const char *effective, const char *default_repo,
+			   const char *tag, bool no_ports) RETURNS_OWNED;
+
+/* What options point to must outlive it; run_id and config_digest are copied. -ENOTCONN where a needed engine is not there. */
 int deployer_open(const struct deploy_options *options, struct deployer **deployer, struct error *err);
 
 #endif

@@ -31,6 +31,7 @@ struct docker_deployer {
 	const struct config *config;
 	struct docker *docker;
 	char *run_id, *project, *network, *directory;
+	char *config_digest;
 	bool remote;	       /* the engine is not on this machine */
 	int lock_fd;	       /* of the run; -1: not taken */
 	pthread_mutex_t mutex; /* of what follows: several images may be deployed at once */
@@ -139,7 +140,8 @@ static void publish(const struct deployed_image *image, const struct port_plans 
 		vec_push(ports, (struct published_port){.image = xstrdup(image->image),
 							.address = xstrdup(plan->address),
 							.local = plan->local,
-							.container = plan->container});
+							.container = plan->container,
+							.udp = plan->udp});
 }
 
 /* Starting. */
@@ -194,6 +196,9 @@ static int create(struct docker_deployer *d, const struct deployed_image *image,
 		.image = image->image,
 		.run_image = image->image_id ? image->image_id : image->tag,
 		.run_id = d->run_id,
+		.base_id = image->image_id,
+		.tag = image->tag,
+		.config_digest = d->config_digest,
 		.network = d->network,
 		.run = run,
 		.directory = absolute,
@@ -375,24 +380,105 @@ static void ask_to_end(struct docker_deployer *d, const json_t *containers, stru
 	}
 }
 
-static int remove_all(struct docker_deployer *d, bool gently, struct cancel *cancel, struct error *err)
+static bool is_adopted(struct docker_deployer *d, const char *id)
 {
+	bool found = false;
+	pthread_mutex_lock(&d->mutex);
+	for vec_each (entry, &d->images)
+		found = found || str_equal((*entry)->container, id);
+	pthread_mutex_unlock(&d->mutex);
+	return found;
+}
+
+/* With the network, where nothing is kept. */
+static int remove_all(struct docker_deployer *d, bool all, struct cancel *cancel, struct error *err)
+{
+	bool kept = false;
 	json_t *containers = NULL, *container;
 	int r = engine_containers(d->docker, d->run_id, &containers, cancel, err);
 	if (r < 0)
 		return r;
 	r = refuse_others(containers, err);
-	if (r == 0 && gently && json_array_size(containers) > 0)
+	if (r == 0 && all && json_array_size(containers) > 0)
 		ask_to_end(d, containers, cancel);
 	size_t i;
 	json_array_foreach(containers, i, container)
 	{
 		const char *id = json_string_value(json_object_get(container, "Id"));
-		if (r == 0 && id)
+		bool keep = !all && is_adopted(d, id);
+		kept = kept || keep;
+		if (r == 0 && id && !keep)
 			r = engine_remove(d->docker, id, cancel, err);
 	}
 	json_decref(containers);
-	return r < 0 ? r : engine_remove_networks(d->docker, d->run_id, cancel, err);
+	return r < 0 || kept ? r : engine_remove_networks(d->docker, d->run_id, cancel, err);
+}
+
+static void take_ports(const json_t *listed, const char *image, struct published_ports *ports)
+{
+	size_t i;
+	const json_t *port;
+	json_array_foreach(json_object_get(listed, "Ports"), i, port)
+	{
+		const char *address = json_string_value(json_object_get(port, "IP"));
+		json_int_t local = json_integer_value(json_object_get(port, "PublicPort"));
+		json_int_t inner = json_integer_value(json_object_get(port, "PrivatePort"));
+		if (address && local > 0 && local <= UINT16_MAX && inner > 0 && inner <= UINT16_MAX)
+			vec_push(ports, (struct published_port){.image = xstrdup(image),
+								.address = xstrdup(address),
+								.local = (unsigned)local,
+								.container = (unsigned)inner,
+								.udp = str_equal(json_string_value(
+											 json_object_get(port, "Type")),
+										 "udp")});
+	}
+}
+
+static int docker_left(struct deployer *base, struct left_containers *left, struct cancel *cancel, struct error *err)
+{
+	struct docker_deployer *d = cast(base);
+	json_t *containers = NULL;
+	int r = take_run(d, err);
+	if (r == 0)
+		r = engine_containers(d->docker, d->run_id, &containers, cancel, err);
+	if (r == 0)
+		r = refuse_others(containers, err);
+	size_t i;
+	const json_t *container;
+	json_array_foreach(containers, i, container)
+	{
+		const char *id = json_string_value(json_object_get(container, "Id"));
+		const char *image = label(container, LABEL_IMAGE);
+		if (r < 0 || !id || !image)
+			continue;
+		struct left_container *one = vec_add(left);
+		one->id = xstrdup(id);
+		one->image = xstrdup(image);
+		one->base_id = xstrdup_or_null(label(container, LABEL_BASE));
+		one->tag = xstrdup_or_null(label(container, LABEL_TAG));
+		one->config_digest = xstrdup_or_null(label(container, LABEL_CONFIG));
+		one->running = str_equal(json_string_value(json_object_get(container, "State")), "running");
+		one->created_s = json_integer_value(json_object_get(container, "Created"));
+		take_ports(container, image, &one->ports);
+	}
+	json_decref(containers);
+	return r;
+}
+
+static void docker_adopt(struct deployer *base, const struct left_container *container)
+{
+	struct docker_deployer *d = cast(base);
+	pthread_mutex_lock(&d->mutex);
+	struct deployed *entry = entry_of(d, container->image);
+	replace_string(&entry->container, container->id);
+	port_plans_release(&entry->ports);
+	for vec_each (port, &container->ports)
+		vec_push(&entry->ports, (struct port_plan){.address = xstrdup(port->address),
+							   .wanted = port->local,
+							   .local = port->local,
+							   .container = port->container,
+							   .udp = port->udp});
+	pthread_mutex_unlock(&d->mutex);
 }
 
 static int docker_sweep(struct deployer *base, struct cancel *cancel, struct error *err)
@@ -433,6 +519,7 @@ static void docker_free(struct deployer *base)
 	vec_release(&d->images);
 	vec_release(&d->refused);
 	free(d->run_id);
+	free(d->config_digest);
 	free(d->project);
 	free(d->network);
 	free(d->directory);
@@ -440,7 +527,13 @@ static void docker_free(struct deployer *base)
 	free(d);
 }
 
-static const struct deployer_ops docker_ops = {"docker", docker_deploy, docker_sweep, docker_cleanup, docker_free};
+static const struct deployer_ops docker_ops = {.name = "docker",
+					       .deploy = docker_deploy,
+					       .left = docker_left,
+					       .adopt = docker_adopt,
+					       .sweep = docker_sweep,
+					       .cleanup = docker_cleanup,
+					       .free = docker_free};
 
 int deployer_docker_open(const struct deploy_options *options, struct deployer **deployer, struct error *err)
 {
@@ -452,6 +545,7 @@ int deployer_docker_open(const struct deploy_options *options, struct deployer *
 	d->docker = options->docker;
 	d->lock_fd = -1;
 	d->run_id = xstrdup(options->run_id);
+	d->config_digest = xstrdup_or_null(options->config_digest);
 	d->remote = !str_starts_with(docker_host(d->docker), "unix://");
 	_cleanup_free_ char *file =
 		options->config->files.len > 0 ? path_absolute(options->config->files.items[0]) : path_absolute("x");

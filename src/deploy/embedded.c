@@ -361,6 +361,18 @@ static int remove_all(const char *run_id, struct error *err)
 	return r;
 }
 
+/* What ends with its skiff leaves nothing to adopt; what `skiff run` started is started anew, which costs nothing here. */
+static int left(struct deployer *d, struct left_containers *containers, struct cancel *cancel, struct error *err)
+{
+	(void)d, (void)containers, (void)cancel, (void)err;
+	return 0;
+}
+
+static void adopt(struct deployer *d, const struct left_container *container)
+{
+	(void)d, (void)container;
+}
+
 static int sweep(struct deployer *d, struct cancel *cancel, struct error *err)
 {
 	(void)cancel;
@@ -391,6 +403,8 @@ static void free_deployer(struct deployer *d)
 static const struct deployer_ops embedded_ops = {
 	.name = "embedded",
 	.deploy = deploy,
+	.left = left,
+	.adopt = adopt,
 	.sweep = sweep,
 	.cleanup = cleanup,
 	.free = free_deployer,

@@ -351,11 +351,16 @@ static void deploy_extras(struct dev *dev)
 
 static int open_deployer(struct dev *dev, struct error *err)
 {
+	const struct dev_options *o = dev->options;
+	free(dev->config_digest);
+	dev->config_digest =
+		deploy_config_digest(dev->config, dev->config_text, o->default_repo, o->tag, !o->port_forward);
 	const struct deploy_options options = {.config = dev->config,
 					       .run_id = dev->run_id,
 					       .docker = dev->docker,
 					       .embedded = dev->embedded,
 					       .no_ports = !dev->options->port_forward,
+					       .config_digest = dev->config_digest,
 					       .cancel = dev->cancel};
 	return deployer_open(&options, &dev->deployer, err);
 }
@@ -515,6 +520,7 @@ static void dev_close(struct dev *dev)
 	config_free(dev->config);
 	config_free(dev->next_config);
 	free(dev->config_text);
+	free(dev->config_digest);
 	loop_free(dev->loop);
 	line_pipe_free(dev->lines); /* after what was posted for it */
 }

@@ -132,6 +132,7 @@ struct dev {
 	struct published_ports ports;
 	struct config *next_config; /* of the next round */
 	char *config_text;	    /* the effective configuration, to see whether a changed file changed it */
+	char *config_digest;	    /* LABEL_CONFIG */
 };
 
 /* dev.c */

@@ -188,11 +188,20 @@ static void describes_the_container(void **state)
 	strv_push(&run.tmpfs, "/tmp:size=1m");
 	struct port_plan port = {.address = (char *)"127.0.0.1", .local = 8080, .container = 80};
 	const struct port_plans ports = {&port, 1, 1};
-	const struct container_plan plan = {"reg.io/team/web", "sha256:ab", "run1", "net1", &run, "/p", &ports};
+	const struct container_plan plan = {.image = "reg.io/team/web",
+					    .run_image = "sha256:ab",
+					    .run_id = "run1",
+					    .base_id = "sha256:cd",
+					    .network = "net1",
+					    .run = &run,
+					    .directory = "/p",
+					    .ports = &ports};
 	json_t *body = container_body(&plan);
 	assert_string_equal(AT(body, "Image"), "sha256:ab");
 	assert_string_equal(AT(body, "Labels", LABEL_RUN), "run1");
 	assert_string_equal(AT(body, "Labels", LABEL_IMAGE), "reg.io/team/web");
+	assert_string_equal(AT(body, "Labels", LABEL_BASE), "sha256:cd");
+	assert_null(json_object_get(json_object_get(body, "Labels"), LABEL_TAG));
 	assert_string_equal(AT(body, "Env", "#0"), "A=b=c");
 	assert_string_equal(AT(body, "Env", "#1"), "SKIFF_TEST_VALUE=here");
 	assert_string_equal(AT(body, "Cmd", "#0"), "serve");
