@@ -20,8 +20,30 @@ struct carrying {
 	const struct carry *carry;
 	struct agent_item *items;
 	uint64_t *bytes;
-	bool whole; /* chunks did not come out right: no more of them */
+	bool whole;		   /* chunks did not come out right: no more of them */
+	bool committed;		   /* COMMITTED came */
+	struct wire_message state; /* the last STATE */
+	bool state_came;
+	unsigned char have[WIRE_CHUNKS_MAX / 8];
+	bool have_came;
 };
+
+static void take_answer(void *data, size_t index, const struct wire_message *m)
+{
+	struct carrying *c = data;
+	bool of_item = index < c->carry->len; /* else of the COMMIT */
+	if (m->type == WIRE_RESULT && of_item) {
+		agent_take_result(&c->items[index], m);
+	} else if (m->type == WIRE_HAVE) {
+		memcpy(c->have, m->data.data, m->data.len);
+		c->have_came = true;
+	} else if (m->type == WIRE_STATE) {
+		c->state = *m;
+		c->state_came = true;
+	} else if (m->type == WIRE_COMMITTED && !of_item) {
+		c->committed = true;
+	}
+}
 
 static struct wire_hash to_wire(struct hash hash)
 {
@@ -34,7 +56,7 @@ static struct wire_message message_for(const struct carrying *c, size_t index, e
 	const struct agent_item *owner = &c->items[index];
 	struct wire_message m = {.type = (uint8_t)type,
 				 .id = c->agent->base + (uint32_t)index,
-				 .path = {item->dest, strlen(item->dest)}};
+				 .path = agent_path(item->dest)};
 	if (type == WIRE_DELETE || !owner->owner)
 		return m;
 	m.flags = WIRE_OWNER | (owner->owner_if_new ? WIRE_OWNER_IF_NEW : 0);
@@ -64,14 +86,14 @@ static int say_data(struct agent *agent, uint32_t id, const void *bytes, size_t 
 static int worth_chunks(struct carrying *c, const struct wire_message *open, bool *worth)
 {
 	struct agent *agent = c->agent;
-	agent->state_came = false;
+	c->state_came = false;
 	int r = agent_say(agent, &(struct wire_message){.type = WIRE_STAT,
 							.id = open->id,
 							.path = open->path,
 							.flags = WIRE_NO_CONTENT});
 	if (r >= 0)
-		r = agent_wait(agent, &agent->state_came, NULL);
-	*worth = !c->whole && agent->state.kind == WIRE_FILE && agent->state.size >= DELTA_MIN;
+		r = agent_wait(agent, &c->state_came, NULL);
+	*worth = !c->whole && c->state.kind == WIRE_FILE && c->state.size >= DELTA_MIN;
 	return r;
 }
 
@@ -114,15 +136,15 @@ static int send_window(struct carrying *c, uint32_t id, struct source *source, c
 	for (size_t i = 0; i < count; i++)
 		wire_chunk_put(asked, i,
 			       (struct wire_chunk){list->hashes.items[first + i], list->lengths.items[first + i]});
-	agent->have_came = false;
+	c->have_came = false;
 	int r = agent_say(agent, &(struct wire_message){.type = WIRE_CHUNKS,
 							.id = id,
 							.data = {asked, count * WIRE_CHUNK_SIZE}});
 	if (r >= 0)
-		r = agent_wait(agent, &agent->have_came, &item->settled);
+		r = agent_wait(agent, &c->have_came, &item->settled);
 	for (size_t i = 0; r >= 0 && !item->settled && i < count; i++) {
 		size_t len = list->lengths.items[first + i];
-		if (!wire_bit(agent->have, i)) {
+		if (!wire_bit(c->have, i)) {
 			ssize_t n = pread(source->fd, piece, len, (off_t)*at);
 			if (n != (ssize_t)len) /* shorter by now: the whole's hash will say so */
 				memset(piece, 0, len);
@@ -223,6 +245,12 @@ static int send_source(struct carrying *c, size_t index, struct source *source)
 static int send_item(struct carrying *c, size_t index)
 {
 	const struct carry_item *item = &c->carry->items[index];
+	if (!wire_path_valid(item->dest, strlen(item->dest))) {
+		CLEANUP(error_clear) struct error why = {0};
+		error_set(&why, ENAMETOOLONG, "its path, or a name in it, is too long");
+		failed_here(&c->items[index], ENAMETOOLONG, &why);
+		return 0;
+	}
 	if (item->kind == CARRY_DELETE) {
 		struct wire_message m = message_for(c, index, WIRE_DELETE);
 		return agent_say(c->agent, &m);
@@ -251,26 +279,24 @@ static int send_item(struct carrying *c, size_t index)
 }
 
 /* One batch of all that is not settled. */
-static int carry_round(struct carrying *c)
+static int carry_round(struct carrying *c, struct cancel *cancel, struct error *err)
 {
 	struct agent *agent = c->agent;
 	int r = 0;
-	agent->items = c->items;
-	agent->count = c->carry->len;
-	agent->base = agent->next_id;
-	agent->next_id += (uint32_t)agent->count + 1;
-	agent->committed = false;
-	for (size_t i = 0; r >= 0 && i < agent->count; i++) {
-		if (cancel_requested(agent->cancel))
-			r = error_set(agent->err, ECANCELED, "cancelled");
+	c->committed = false;
+	agent_begin(agent, c->carry->len + 1, take_answer, c, cancel, err);
+	for (size_t i = 0; r >= 0 && i < c->carry->len; i++) {
+		if (cancel_requested(cancel))
+			r = error_set(err, ECANCELED, "cancelled");
 		else if (!c->items[i].settled && !c->items[i].leave)
 			r = send_item(c, i);
 	}
 	if (r >= 0)
-		r = agent_say(agent, &(struct wire_message){.type = WIRE_COMMIT, .id = agent->next_id - 1});
+		r = agent_say(agent,
+			      &(struct wire_message){.type = WIRE_COMMIT, .id = agent->base + (uint32_t)c->carry->len});
 	if (r >= 0)
-		r = agent_wait(agent, &agent->committed, NULL);
-	agent->items = NULL;
+		r = agent_wait(agent, &c->committed, NULL);
+	agent_end(agent);
 	return r;
 }
 
@@ -288,16 +314,28 @@ static bool again(struct carrying *c)
 	return found;
 }
 
+/* What an earlier carrying over a line that broke has left. */
+static void reset(struct agent_item *item)
+{
+	if (item->leave)
+		return;
+	free(item->words);
+	*item = (struct agent_item){.owner = item->owner,
+				    .owner_if_new = item->owner_if_new,
+				    .uid = item->uid,
+				    .gid = item->gid};
+}
+
 int agent_carry(struct agent *agent, const struct carry *carry, struct agent_item *items, uint64_t *bytes,
 		struct cancel *cancel, struct error *err)
 {
 	struct carrying c = {.agent = agent, .carry = carry, .items = items, .bytes = bytes};
-	agent->cancel = cancel;
-	agent->err = err;
-	str_clear(&agent->out);
 	int r = 0;
+	*bytes = 0;
+	for (size_t i = 0; i < carry->len; i++)
+		reset(&items[i]);
 	for (int round = 0; round < ROUNDS; round++) {
-		r = carry_round(&c);
+		r = carry_round(&c, cancel, err);
 		if (r < 0 || round + 1 == ROUNDS || !again(&c))
 			break;
 	}

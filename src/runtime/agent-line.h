@@ -8,6 +8,7 @@
 enum {
 	AGENT_GATHER = 256 << 10, /* bytes that are gathered before they are sent */
 	AGENT_SILENCE_MS = 60000, /* without a byte while an answer is due: the line is taken for broken */
+	AGENT_PING_MS = 5000,	  /* the same, for the answer to a ping */
 	AGENT_BUFFER = 2 * WIRE_FRAME_MAX,
 };
 
@@ -18,19 +19,25 @@ struct agent {
 	struct wire_message hello;
 	uint32_t next_id;
 
-	/* Of the batch that is carried now. */
-	struct agent_item *items;
+	/* Of the call that goes on: what was asked, and who takes the answers. */
+	void (*take)(void *data, size_t index, const struct wire_message *message);
+	void *data;
+	uint32_t base; /* the first question's id */
 	size_t count;
-	uint32_t base;		   /* the first item's id */
-	bool committed;		   /* COMMITTED came */
-	struct wire_message state; /* the last STATE */
-	bool state_came;
-	unsigned char have[WIRE_CHUNKS_MAX / 8];
-	bool have_came;
-
-	struct cancel *cancel; /* of the call */
+	unsigned silence_ms;
+	struct cancel *cancel;
 	struct error *err;
 };
+
+/* Begins a call: `count` questions with the ids from agent->base on. take gets what is answered to them (index: id - base; the agent may answer as often, and by what
+ * type of message, as it likes) until agent_end. */
+void agent_begin(struct agent *agent, size_t count,
+		 void (*take)(void *data, size_t index, const struct wire_message *message), void *data,
+		 struct cancel *cancel, struct error *err);
+void agent_end(struct agent *agent);
+
+/* What a RESULT says, for the item. */
+void agent_take_result(struct agent_item *item, const struct wire_message *message);
 
 /* Adds a message to what is sent; sends where much was gathered. */
 int agent_say(struct agent *agent, const struct wire_message *message);
@@ -40,5 +47,10 @@ int agent_flush(struct agent *agent);
 
 /* Sends all, then waits until *flag, or *other (which may be NULL). */
 int agent_wait(struct agent *agent, const bool *flag, const bool *other);
+
+static inline struct wire_bytes agent_path(const char *path)
+{
+	return (struct wire_bytes){path, strlen(path)};
+}
 
 #endif

@@ -2,12 +2,30 @@
 
 #include "runtime/agent-line.h"
 
-static void take_result(struct agent *agent, const struct wire_message *m)
+void agent_begin(struct agent *agent, size_t count,
+		 void (*take)(void *data, size_t index, const struct wire_message *message), void *data,
+		 struct cancel *cancel, struct error *err)
 {
-	size_t index = m->id - agent->base;
-	if (!agent->items || index >= agent->count)
-		return; /* of a batch that was given up */
-	struct agent_item *item = &agent->items[index];
+	agent->take = take;
+	agent->data = data;
+	agent->base = agent->next_id;
+	agent->count = count;
+	agent->next_id += (uint32_t)count;
+	agent->silence_ms = AGENT_SILENCE_MS;
+	agent->cancel = cancel;
+	agent->err = err;
+	str_clear(&agent->out);
+}
+
+void agent_end(struct agent *agent)
+{
+	agent->take = NULL;
+	agent->cancel = NULL;
+	agent->err = NULL;
+}
+
+void agent_take_result(struct agent_item *item, const struct wire_message *m)
+{
 	item->settled = true;
 	item->code = (int)m->value;
 	item->reason = (enum wire_reason)m->reason;
@@ -19,30 +37,15 @@ static void take_result(struct agent *agent, const struct wire_message *m)
 
 static int take_message(struct agent *agent, const struct wire_message *m)
 {
-	switch (m->type) {
-	case WIRE_HELLO:
+	size_t index = m->id - agent->base;
+	if (m->type == WIRE_HELLO)
 		agent->hello = *m;
-		return 0;
-	case WIRE_RESULT:
-		take_result(agent, m);
-		return 0;
-	case WIRE_HAVE:
-		memcpy(agent->have, m->data.data, m->data.len);
-		agent->have_came = true;
-		return 0;
-	case WIRE_STATE:
-		agent->state = *m;
-		agent->state_came = true;
-		return 0;
-	case WIRE_COMMITTED:
-		agent->committed = true;
-		return 0;
-	case WIRE_BYE:
+	else if (m->type == WIRE_BYE)
 		return error_set(agent->err, EPIPE, "the agent ended: %.*s", (int)m->text.len,
 				 m->text.len ? (const char *)m->text.data : "");
-	default:
-		return 0;
-	}
+	else if (agent->take && index < agent->count) /* else: of a call that was given up */
+		agent->take(agent->data, index, m);
+	return 0;
 }
 
 static int take_bytes(void *data, const void *bytes, size_t len)
@@ -76,7 +79,7 @@ static int take_bytes(void *data, const void *bytes, size_t len)
 static int turn(struct agent *agent, const char **out, size_t *len)
 {
 	return agent->transport.turn(agent->transport.data, out, len, take_bytes, agent, agent->cancel,
-				     AGENT_SILENCE_MS, agent->err);
+				     agent->silence_ms, agent->err);
 }
 
 int agent_flush(struct agent *agent)
@@ -132,9 +135,8 @@ int agent_open(struct agent_transport transport, const struct agent_program *pro
 {
 	struct agent *agent = xcalloc(1, sizeof(*agent));
 	agent->transport = transport;
-	agent->cancel = cancel;
-	agent->err = err;
-	agent->next_id = 1;
+	agent->next_id = 1; /* 0 is nobody's question */
+	agent_begin(agent, 0, NULL, NULL, cancel, err);
 	wire_input_init(&agent->input, xmalloc(AGENT_BUFFER), AGENT_BUFFER, WIRE_FROM_AGENT);
 	int r = agent_say(agent, &(struct wire_message){.type = WIRE_HELLO,
 							.version_min = WIRE_VERSION_MIN,

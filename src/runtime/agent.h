@@ -2,6 +2,7 @@
 #ifndef RUNTIME_AGENT_H
 #define RUNTIME_AGENT_H
 
+#include "base/str.h"
 #include "client/agent-program.h"
 #include "runtime/runtime.h"
 #include "wire/wire.h"
@@ -39,8 +40,22 @@ struct agent_item { /* beside a carry_item: in, who shall own it; out, how it we
 };
 
 /* Carries all items as one batch. 0 where the agent has answered for each; negative where the line broke, or it was cancelled: then it is not known what
- * was done, and all may be carried again. bytes: of content, as in carry_report. */
+ * was done, and all may be carried again, over another line. items: zeroed, or as the last carrying left them. bytes: of content, as in carry_report. */
 int agent_carry(struct agent *agent, const struct carry *carry, struct agent_item *items, uint64_t *bytes,
 		struct cancel *cancel, struct error *err);
+
+/* What is at each path, as runtime_ops.look says. 0, or what broke the line (then *found is worth nothing). */
+int agent_look(struct agent *agent, const struct strv *paths, const struct instance_file *before,
+	       struct instance_file *found, struct cancel *cancel, struct error *err);
+
+/* Could files be written there? items (zeroed): as a carry would fill them. 0, or what broke the line. */
+int agent_check(struct agent *agent, const struct strv *paths, struct agent_item *items, struct cancel *cancel,
+		struct error *err);
+
+/* 0 once it has answered; a silence of some seconds is a broken line. */
+int agent_ping(struct agent *agent, struct cancel *cancel, struct error *err);
+
+/* To the program under `agent supervise`: a signal, or 0: it is started anew. *code: 0 or a positive errno. 0, or what broke the line. */
+int agent_supervise(struct agent *agent, int signal, int *code, struct cancel *cancel, struct error *err);
 
 #endif

@@ -1,7 +1,6 @@
 #include <errno.h>
 
 #include "base/file.h"
-#include "base/path.h"
 #include "runtime/docker-session.h"
 
 #define AGENT_PATH "/.skiff/agent"
@@ -127,99 +126,6 @@ int docker_agent(struct session *s, struct agent **agent, struct cancel *cancel,
 	return 0;
 }
 
-/* Who owns what; what names nobody is not carried. */
-static int find_owners(struct session *s, const struct carry *carry, struct agent_item *items, struct cancel *cancel,
-		       struct error *err)
-{
-	for (size_t i = 0; i < carry->len; i++) {
-		const struct carry_item *item = &carry->items[i];
-		CLEANUP(error_clear) struct error why = {0};
-		if (!item->owner)
-			continue;
-		int r = owner_is_named(item->owner) ? docker_accounts(s, cancel, err) : 0;
-		if (r < 0)
-			return r;
-		items[i].owner = true;
-		items[i].owner_if_new = item->owner_if_new;
-		if (owner_resolve(item->owner, &s->accounts, &items[i].uid, &items[i].gid, &why) < 0) {
-			items[i].leave = true;
-			items[i].code = EINVAL;
-			items[i].words = steal(&why.message);
-		}
-	}
-	return 0;
-}
-
-/* In words, with a way out, by the agent's reason. */
-static const struct {
-	enum wire_reason reason;
-	const char *words, *help;
-} reasons[] = {
-	{WIRE_REASON_READ_ONLY, "its file system is read-only",
-	 "run it without --read-only in development, or mount a writable volume there"},
-	{WIRE_REASON_MOUNT, "something is mounted there", NULL},
-	{WIRE_REASON_BUSY, "it is a program that runs, in a place where it can only be written over",
-	 "rebuild the image"},
-	{WIRE_REASON_DIRECTORY, "its directory may not be written", NULL},
-	{WIRE_REASON_SPACE, "no space is left", NULL},
-};
-
-static void explain(struct session *s, const char *dest, const struct agent_item *item, struct carry_result *result)
-{
-	struct looked looked = {.uid = item->above_uid, .gid = item->above_gid, .directory = true};
-	const char *words = item->words ? item->words : strerror(item->code), *help = NULL;
-	for (size_t i = 0; !item->words && i < ARRAY_LEN(reasons); i++) {
-		if (reasons[i].reason == item->reason) {
-			words = reasons[i].words;
-			help = reasons[i].help;
-		}
-	}
-	docker_explain(s, dest, item->words ? NULL : &looked, item->code, words, help, result);
-}
-
-static int fill_report(struct session *s, const struct carry *carry, const struct agent_item *items,
-		       struct carry_report *report, struct error *err)
-{
-	int r = 0;
-	report->atomic = true;
-	for (size_t i = 0; i < carry->len; i++) {
-		struct carry_result *result = &report->results[i];
-		result->skipped = items[i].skipped;
-		if (items[i].code)
-			explain(s, carry->items[i].dest, &items[i], result);
-		else
-			result->hash = items[i].hash;
-		report->atomic = report->atomic && (items[i].code || items[i].skipped || items[i].atomic);
-		if (items[i].code && r == 0)
-			r = error_set(err, items[i].code, "%s", result->message);
-	}
-	return r;
-}
-
-int docker_agent_apply(struct session *s, struct agent *agent, const struct carry *carry, struct carry_report *report,
-		       struct cancel *cancel, struct error *err)
-{
-	uint64_t start = monotonic_ns(), bytes = 0;
-	struct agent_item *items = xcalloc(carry->len + 1, sizeof(*items));
-	int r = find_owners(s, carry, items, cancel, err);
-	if (r >= 0)
-		r = agent_carry(agent, carry, items, &bytes, cancel, err);
-	if (r < 0) { /* it is not known what was done: the line can't be used again */
-		s->agent = NULL;
-		agent_close(agent);
-	} else {
-		*report = (struct carry_report){.results = xcalloc(carry->len + 1, sizeof(*report->results)),
-						.len = carry->len,
-						.bytes = bytes};
-		r = fill_report(s, carry, items, report, err);
-		report->transfer_us = (unsigned)((monotonic_ns() - start) / 1000);
-	}
-	for (size_t i = 0; i < carry->len; i++)
-		free(items[i].words);
-	free(items);
-	return r;
-}
-
 /* The agent was lost twice: this container is served without one. */
 static void give_up(struct session *s, const struct error *why)
 {
@@ -231,40 +137,28 @@ static void give_up(struct session *s, const struct error *why)
 		s->name, why->message ? why->message : "its line broke");
 }
 
-/* By the agent, where there is one. A line that broke is opened once more: all may be carried again. False: by another way. */
-static bool apply_by_agent(struct session *s, const struct carry *carry, struct carry_report *report, int *result,
-			   struct cancel *cancel, struct error *err)
+int docker_with_agent(struct session *s,
+		      int (*work)(struct session *session, struct agent *agent, void *data, struct cancel *cancel,
+				  struct error *err),
+		      void *data, struct cancel *cancel, struct error *err)
 {
 	CLEANUP(error_clear) struct error why = {0};
+	int r = 0;
 	for (int attempt = 0; attempt < 2; attempt++) {
 		struct agent *agent = NULL;
 		error_clear(&why);
-		*result = docker_agent(s, &agent, cancel, &why);
-		if (*result >= 0 && !agent)
-			return false;
-		if (*result >= 0)
-			*result = docker_agent_apply(s, agent, carry, report, cancel, &why);
-		if (report->len || cancel_requested(cancel)) {
-			if (*result < 0)
-				error_move(err, &why);
-			return true;
-		}
+		r = docker_agent(s, &agent, cancel, &why);
+		if (r >= 0 && !agent)
+			return error_set(err, ENOTSUP, "no agent runs in %s", s->name);
+		if (r >= 0)
+			r = work(s, agent, data, cancel, &why);
+		if (r >= 0)
+			return r;
+		if (agent)
+			agent_close(steal(&s->agent)); /* it is not known what was done: the line can't be used again */
+		if (cancel_requested(cancel))
+			return error_move(err, &why);
 	}
 	give_up(s, &why);
-	return false;
-}
-
-int docker_runtime_apply(struct session *s, const struct carry *carry, struct carry_report *report,
-			 struct cancel *cancel, struct error *err)
-{
-	int r = 0;
-	*report = (struct carry_report){0};
-	for (size_t i = 0; i < carry->len; i++)
-		if (!path_is_safe_destination(carry->items[i].dest))
-			return error_set(err, EINVAL, "not a destination: %s", carry->items[i].dest);
-	if (!carry->len || !apply_by_agent(s, carry, report, &r, cancel, err))
-		r = docker_archive_apply(s, carry, report, cancel, err);
-	if (report->len)
-		report->note = steal(&s->agent_note);
-	return r;
+	return error_move(err, &why);
 }

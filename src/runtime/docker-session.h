@@ -43,14 +43,25 @@ int docker_accounts(struct session *session, struct cancel *cancel, struct error
 /* The session's agent, put there and started where it is not open yet; NULL: there can be none. -ECANCELED only where it was cancelled. */
 int docker_agent(struct session *session, struct agent **agent, struct cancel *cancel, struct error *err);
 
-/* The archive API's way, and the agent's. docker_runtime_apply takes the agent's where there is one. */
+/* Has work done by the agent. Negative: the line broke (or it was cancelled), and all may be asked again: done once, over a new line. -ENOTSUP: there is no
+ * agent; another error: it was lost each time. */
+int docker_with_agent(struct session *session,
+		      int (*work)(struct session *session, struct agent *agent, void *data, struct cancel *cancel,
+				  struct error *err),
+		      void *data, struct cancel *cancel, struct error *err);
+
+/* The archive API's way. docker_runtime_apply takes the agent's where there is one. */
 int docker_archive_apply(struct session *session, const struct carry *carry, struct carry_report *report,
 			 struct cancel *cancel, struct error *err);
-int docker_agent_apply(struct session *session, struct agent *agent, const struct carry *carry,
-		       struct carry_report *report, struct cancel *cancel, struct error *err);
 
+/* Of the table (runtime.h), by the agent: docker-carry.c. */
 int docker_runtime_apply(struct session *session, const struct carry *carry, struct carry_report *report,
 			 struct cancel *cancel, struct error *err);
+int docker_runtime_look(struct session *session, const struct strv *dests, const struct instance_file *before,
+			struct instance_file *found, struct cancel *cancel, struct error *err);
+int docker_runtime_check(struct session *session, const struct strv *dests, struct carry_report *report,
+			 struct cancel *cancel, struct error *err);
+int docker_runtime_ping(struct session *session, struct cancel *cancel, struct error *err);
 
 /* Fills session->asked for destinations that it lacks, by one exec (70 ms) for all; what the container can't tell stays unknown. */
 void docker_ask(struct session *session, const struct strv *dests, struct cancel *cancel);

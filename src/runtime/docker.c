@@ -168,26 +168,6 @@ static int docker_runtime_open(struct runtime *rt, const struct instance *instan
 	return 0;
 }
 
-static int docker_runtime_look(struct session *session, const struct strv *dests, const struct instance_file *before,
-			       struct instance_file *found, struct cancel *cancel, struct error *err)
-{
-	(void)dests, (void)before, (void)found, (void)cancel;
-	return error_set(err, ENOTSUP, "no agent runs in %s", session->name);
-}
-
-static int docker_runtime_check(struct session *session, const struct strv *dests, struct carry_report *report,
-				struct cancel *cancel, struct error *err)
-{
-	(void)dests, (void)report, (void)cancel;
-	return error_set(err, ENOTSUP, "no agent runs in %s", session->name);
-}
-
-static int docker_runtime_ping(struct session *session, struct cancel *cancel, struct error *err)
-{
-	(void)session, (void)cancel, (void)err;
-	return 0;
-}
-
 static int docker_runtime_run(struct session *session, const char *const *argv, struct str *output,
 			      struct cancel *cancel, struct error *err)
 {

@@ -39,22 +39,25 @@ static uint64_t mount_of(int fd)
 	return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) == 0 ? st.stx_mnt_id : 0;
 }
 
-/* The root through which a destination can be written: only volumes are writable through a read-only root. */
-static int root_for(const struct embedded_roots *roots, const char *dest)
+int embedded_open_above(int root, const char *dest)
+{
+	_cleanup_free_ char *above = xstrdup(dest);
+	for (;;) {
+		char *slash = strrchr(above, '/');
+		if (slash)
+			*slash = '\0';
+		int fd = rootfs_open(root, slash && *above ? above : "/", O_PATH | O_DIRECTORY, 0);
+		if (fd >= 0 || !slash || !*above)
+			return fd;
+	}
+}
+
+int embedded_root_for(const struct embedded_roots *roots, const char *dest)
 {
 	if (!roots->read_only)
 		return roots->seen;
-	_cleanup_free_ char *above = path_dir(dest);
-	for (;;) {
-		_cleanup_close_ int fd = rootfs_open(roots->seen, above, O_PATH | O_DIRECTORY, 0);
-		if (fd >= 0)
-			return mount_of(fd) == mount_of(roots->seen) ? roots->disk : roots->seen;
-		if (str_equal(above, "/"))
-			return roots->seen;
-		char *next = path_dir(above);
-		free(above);
-		above = next;
-	}
+	_cleanup_close_ int above = embedded_open_above(roots->seen, dest);
+	return above >= 0 && mount_of(above) == mount_of(roots->seen) ? roots->disk : roots->seen;
 }
 
 /* A name that no other staging of this process uses. */
@@ -261,11 +264,12 @@ static int delete_item(int root, const struct carry_item *item)
 	return parent < 0 ? parent : rootfs_remove(parent, name);
 }
 
-static void describe_failure(const struct apply *a, const struct carry_item *item, struct carry_result *result)
+void embedded_explain(const struct embedded_roots *roots, const struct embedded_instance *instance, const char *dest,
+		      struct carry_result *result)
 {
-	_cleanup_free_ char *above = path_dir(item->dest);
-	_cleanup_free_ char *shown = str_printable(item->dest);
-	_cleanup_close_ int fd = rootfs_open(a->roots->seen, above, O_PATH | O_DIRECTORY, 0);
+	_cleanup_free_ char *above = path_dir(dest);
+	_cleanup_free_ char *shown = str_printable(dest);
+	_cleanup_close_ int fd = rootfs_open(roots->seen, above, O_PATH | O_DIRECTORY, 0);
 	struct stat st;
 	struct str text = {0};
 	str_addf(&text, "can't write %s: %s", shown, strerror(result->code));
@@ -275,7 +279,7 @@ static void describe_failure(const struct apply *a, const struct carry_item *ite
 			 "; its directory is owned by user %u, the program runs as user %u; `user` or `volumes` in "
 			 "deploy.docker.run of skiff.yaml "
 			 "would change that",
-			 st.st_uid, a->instance->uid);
+			 st.st_uid, instance->uid);
 	if (result->code == ENOTDIR)
 		str_add(&text, "; something above it is a file in the container");
 	result->message = str_steal(&text);
@@ -287,7 +291,7 @@ static void settle(const struct apply *a, const struct carry_item *item, struct 
 		result->skipped = true;
 	} else if (r < 0) {
 		result->code = -r;
-		describe_failure(a, item, result);
+		embedded_explain(a->roots, a->instance, item->dest, result);
 	}
 }
 
@@ -308,7 +312,7 @@ static void prepare_item(struct apply *a, const struct carry_item *item, size_t 
 {
 	struct carry_result *result = &a->report->results[i];
 	struct staged *staged = &a->staged[i];
-	staged->root = root_for(a->roots, item->dest);
+	staged->root = embedded_root_for(a->roots, item->dest);
 	struct source source;
 	struct ownership ownership = {0};
 	CLEANUP(error_clear) struct error why = {0};
@@ -347,7 +351,7 @@ static void finish_item(struct apply *a, const struct carry_item *item, size_t i
 	struct staged *staged = &a->staged[i];
 	int r = 0;
 	if (item->kind == CARRY_DELETE) {
-		r = delete_item(root_for(a->roots, item->dest), item);
+		r = delete_item(embedded_root_for(a->roots, item->dest), item);
 	} else if (staged->temporary) {
 		r = switch_staged(staged, item);
 		if (may_write_in_place(r))

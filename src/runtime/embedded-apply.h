@@ -2,6 +2,7 @@
 #ifndef RUNTIME_EMBEDDED_APPLY_H
 #define RUNTIME_EMBEDDED_APPLY_H
 
+#include "base/str.h"
 #include "client/embedded.h"
 #include "runtime/runtime.h"
 
@@ -15,5 +16,21 @@ struct embedded_roots {
 /* All items: files staged first, then switched by rename, deletes last. As runtime_ops.apply. */
 int embedded_apply(const struct embedded_roots *roots, const struct embedded_instance *instance,
 		   const struct carry *carry, struct carry_report *report, struct cancel *cancel, struct error *err);
+
+/* The root through which a destination can be written: only volumes are writable through a read-only root. */
+int embedded_root_for(const struct embedded_roots *roots, const char *dest);
+
+/* The nearest directory above that is there, O_PATH; or a negative errno. */
+int embedded_open_above(int root, const char *dest);
+
+/* Fills the message of a result whose code is set. */
+void embedded_explain(const struct embedded_roots *roots, const struct embedded_instance *instance, const char *dest,
+		      struct carry_result *result);
+
+/* As runtime_ops.look and check: embedded-look.c. */
+int embedded_look(const struct embedded_roots *roots, const struct strv *dests, const struct instance_file *before,
+		  struct instance_file *found, struct cancel *cancel, struct error *err);
+int embedded_check(const struct embedded_roots *roots, const struct embedded_instance *instance,
+		   const struct strv *dests, struct carry_report *report, struct cancel *cancel, struct error *err);
 
 #endif

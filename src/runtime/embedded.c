@@ -76,15 +76,13 @@ static int embedded_runtime_apply(struct session *session, const struct carry *c
 static int embedded_runtime_look(struct session *session, const struct strv *dests, const struct instance_file *before,
 				 struct instance_file *found, struct cancel *cancel, struct error *err)
 {
-	(void)session, (void)dests, (void)before, (void)found, (void)cancel;
-	return error_set(err, ENOTSUP, "not looked at");
+	return embedded_look(&session->roots, dests, before, found, cancel, err);
 }
 
 static int embedded_runtime_check(struct session *session, const struct strv *dests, struct carry_report *report,
 				  struct cancel *cancel, struct error *err)
 {
-	(void)session, (void)dests, (void)report, (void)cancel;
-	return error_set(err, ENOTSUP, "not looked at");
+	return embedded_check(&session->roots, &session->instance, dests, report, cancel, err);
 }
 
 static int embedded_runtime_ping(struct session *session, struct cancel *cancel, struct error *err)

@@ -7,7 +7,11 @@
 #include "base/hash.h"
 #include "io/cancel.h"
 
-enum { RUNTIME_PING_S = 20 }; /* load balancers cut idle lines */
+enum {
+	RUNTIME_PING_S = 20, /* load balancers cut idle lines */
+	RUNTIME_RACY_NS =
+		1000000000, /* file systems tell times that coarse: what is younger is read again at the next look */
+};
 
 enum carry_kind { CARRY_FILE, CARRY_SYMLINK, CARRY_DIRECTORY, CARRY_DELETE };
 
@@ -75,8 +79,9 @@ struct instance_file {
 	enum carry_kind kind;
 	bool special;  /* a socket, a device: kind says nothing */
 	unsigned mode; /* permission bits */
-	uint64_t size, mtime_ns;
-	struct hash hash; /* as carry_result has it */
+	uint64_t size;
+	uint64_t mtime_ns; /* 0: so near the time of looking that a later change might not be told by it */
+	struct hash hash;  /* as carry_result has it */
 };
 
 struct runtime;

@@ -108,6 +108,107 @@ static void lost_and_found(void **state)
 	assert_inside(f, "after", "cat /b");
 }
 
+static void look_for(struct fixture *f, const struct strv *dests, const struct instance_file *before,
+		     struct instance_file *found)
+{
+	int r = runtime->ops->look(f->session, dests, before, found, NULL, &f->err);
+	if (r < 0)
+		fail_msg("look: %d %s", r, f->err.message);
+}
+
+static void what_is_there(void **state)
+{
+	enum { COUNT = 7 };
+	struct fixture *f = *state;
+	CLEANUP(strv_release) struct strv dests = {0};
+	struct instance_file found[COUNT], again[COUNT];
+	static const char *const paths[] = {"/a/file", "/a/link", "/a/dir", "/a/none", "/a/file/below", "/dev/null"};
+	char too_long[400] = "/";
+	start(f, STAY);
+	assert_inside(f, "",
+		      "mkdir -p /a/dir && echo hi >/a/file && chmod 640 /a/file && ln -s there /a/link && touch -d "
+		      "@1500000000 /a/file");
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		strv_push(&dests, paths[i]);
+	memset(too_long + 1, 'x', sizeof(too_long) - 2);
+	too_long[sizeof(too_long) - 1] = '\0';
+	strv_push(&dests, too_long);
+	look_for(f, &dests, NULL, found);
+	assert_int_equal(found[0].code, 0);
+	assert_int_equal(found[0].kind, CARRY_FILE);
+	assert_int_equal(found[0].mode, 0640);
+	assert_int_equal(found[0].size, 3);
+	assert_int_equal(found[0].mtime_ns, 1500000000000000000);
+	assert_true(hash_equal(found[0].hash, hash_bytes("hi\n", 3)));
+	assert_int_equal(found[1].kind, CARRY_SYMLINK);
+	assert_true(hash_equal(found[1].hash, hash_bytes("there", 5)));
+	assert_int_equal(found[1].mtime_ns, 0); /* just made */
+	assert_int_equal(found[2].kind, CARRY_DIRECTORY);
+	assert_int_equal(found[3].code, ENOENT);
+	assert_int_equal(found[4].code, ENOENT);
+	assert_true(found[5].special);
+	assert_int_equal(found[6].code, ENAMETOOLONG);
+
+	found[0].hash.low++; /* believed: it looks as it did */
+	look_for(f, &dests, found, again);
+	assert_true(hash_equal(again[0].hash, found[0].hash));
+	assert_true(hash_equal(again[1].hash, found[1].hash));
+	assert_inside(f, "", "echo ho >/a/file; ln -sf where /a/link; echo >/a/none");
+	look_for(f, &dests, found, again);
+	assert_true(hash_equal(again[0].hash, hash_bytes("ho\n", 3)));
+	assert_true(hash_equal(again[1].hash, hash_bytes("where", 5)));
+	assert_int_equal(again[3].code, 0);
+}
+
+static void many_looks(void **state)
+{
+	enum { COUNT = 5000 };
+	struct fixture *f = *state;
+	CLEANUP(strv_release) struct strv dests = {0};
+	struct instance_file *found = xcalloc(COUNT, sizeof(*found)), *again = xcalloc(COUNT, sizeof(*again));
+	start(f, STAY);
+	assert_inside(f, "",
+		      "mkdir /a; i=0; while [ $i -lt 5000 ]; do echo $i >/a/$i; i=$((i + 1)); done; touch -d "
+		      "@1500000000 /a/*");
+	for (int i = 0; i < COUNT; i++)
+		strv_pushf(&dests, "/a/%d", i);
+	for (int round = 0; round < 2; round++) {
+		uint64_t begin = monotonic_ns();
+		look_for(f, &dests, round ? found : NULL, round ? again : found);
+		print_message("a look at 5,000 files of %s: %u us\n", round ? "the same time" : "unknown content",
+			      (unsigned)((monotonic_ns() - begin) / 1000));
+	}
+	assert_true(hash_equal(again[4999].hash, hash_bytes("4999\n", 5)));
+	free(found);
+	free(again);
+}
+
+static int check(struct fixture *f, const char *dest)
+{
+	CLEANUP(strv_release) struct strv dests = {0};
+	carry_report_release(&f->report);
+	error_clear(&f->err);
+	strv_push(&dests, dest);
+	return runtime->ops->check(f->session, &dests, &f->report, NULL, &f->err);
+}
+
+static void could_be_written(void **state)
+{
+	struct fixture *f = *state;
+	host_do("mkdir -p ro && echo x >mounted");
+	start(f, "--cap-drop ALL --cap-add CHOWN -v %s/ro:/ro:ro -v %s/mounted:/mounted" STAY, folder, folder);
+	assert_inside(f, "", "mkdir /mine /theirs && chmod 700 /theirs && chown 33 /theirs");
+	assert_int_equal(check(f, "/mine/new/deep/file"), 0);
+	assert_true(f->report.atomic);
+	assert_int_equal(check(f, "/mounted"), 0);
+	assert_false(f->report.atomic);
+	assert_int_equal(check(f, "/ro/file"), -EROFS);
+	assert_true(f->report.results[0].outside);
+	assert_int_equal(check(f, "/theirs/file"), -EACCES);
+	assert_non_null(strstr(f->report.results[0].message, "`RUN chown root /theirs`"));
+	assert_non_null(strstr(f->report.results[0].message, "owned by 33:"));
+}
+
 static void large_files(void **state)
 {
 	struct fixture *f = *state;
@@ -171,10 +272,12 @@ static void how_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(all_kinds),      TEST(owners_by_name), TEST(nothing_but_a_program),
-		TEST(read_only_root), TEST(lost_and_found), TEST(large_files),
+		TEST(all_kinds),      TEST(owners_by_name),   TEST(nothing_but_a_program),
+		TEST(read_only_root), TEST(lost_and_found),   TEST(what_is_there),
+		TEST(many_looks),     TEST(could_be_written), TEST(large_files),
 		TEST(how_long),
 	};
+	cmocka_set_test_filter(getenv("SKIFF_TEST")); /* one alone, by hand */
 	with_agent = true;
 	return cmocka_run_group_tests_name("runtime-agent", tests, open_engine, close_engine);
 }
