@@ -86,7 +86,7 @@ static bool everything_quiet(const struct dev *dev)
 		if (!lane_is_quiet(*each))
 			return false;
 		for vec_each (instance, &(*each)->instances)
-			if ((*instance)->busy)
+			if ((*instance)->use != SESSION_FREE)
 				return false;
 	}
 	return !dev->listing && !dev->extras_running && dev->watch && !watch_pending(dev->watch);

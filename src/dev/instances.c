@@ -98,56 +98,6 @@ static void start_logs(struct lane_instance *instance)
 	dev_job(dev, log_work, log_done, job);
 }
 
-struct open_job {
-	struct lane_instance *instance;
-	struct session *session;
-	int r;
-	struct error err;
-};
-
-static void open_work(void *data)
-{
-	struct open_job *job = data;
-	struct dev *dev = job->instance->lane->dev;
-	job->r = dev->runtime->ops->open(dev->runtime, &job->instance->info, &job->session, dev->cancel, &job->err);
-}
-
-static void open_done(void *data)
-{
-	struct open_job *job = data;
-	struct lane_instance *instance = job->instance;
-	struct lane *lane = instance->lane;
-	struct dev *dev = lane->dev;
-	instance->busy = false;
-	bool failed = job->r < 0 && job->r != -ENOENT && !instance->gone && !cancel_requested(dev->cancel);
-	if (failed && !lane_retry_later(lane)) {
-		_cleanup_free_ char *message = error_format(&job->err);
-		instance->stuck = true; /* until it is open, and carried to */
-		lane_set_error(lane, "session", message);
-	}
-	instance->session = job->session;
-	if (job->r == 0 && instance->stuck) {
-		instance->stuck = false;
-		if (lane->owned.len == 0)
-			lane_set_well(lane);
-	}
-	instance->behind = instance->behind || lane->owned.len > 0;
-	error_clear(&job->err);
-	free(job);
-	if (instance->gone)
-		lane_instance_release(instance);
-	dev_step_all(dev);
-	dev_job_done(dev);
-}
-
-static void open_session(struct lane_instance *instance)
-{
-	struct open_job *job = xcalloc(1, sizeof(*job));
-	job->instance = instance;
-	instance->busy = true;
-	dev_job(instance->lane->dev, open_work, open_done, job);
-}
-
 static struct lane_instance *find_instance(const struct lane *lane, const char *id)
 {
 	for vec_each (instance, &lane->instances)
@@ -163,7 +113,7 @@ static void instance_gone(struct lane_instance *instance)
 	instance->gone = true;
 	if (instance->logs)
 		cancel_request(instance->logs);
-	if (!instance->busy)
+	if (instance->use == SESSION_FREE)
 		lane_instance_release(instance);
 }
 
@@ -190,11 +140,12 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		bool was_running = instance->info.running;
 		instance->info.running = found->running;
 		instance->info.exit_code = found->exit_code;
-		if (!instance->session && !instance->busy)
-			open_session(instance);
+		if (!instance->session && instance->use == SESSION_FREE)
+			session_open(instance);
 		if (found->running && !instance->logs)
 			start_logs(instance);
-		if (!found->running && instance->busy && lane->artifact->restart == RESTART_CONTAINER) {
+		if (!found->running && instance->use == SESSION_CARRYING &&
+		    lane->artifact->restart == RESTART_CONTAINER) {
 			instance->exit_untold =
 				true; /* skiff restarts it: news only if it is so afterwards (apply_done lists again) */
 			return;
@@ -213,7 +164,7 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 	vec_push(&lane->instances, instance);
 	tell_instance(instance, found->running ? "running" : "exited");
 	start_logs(instance);
-	open_session(instance);
+	session_open(instance);
 }
 
 struct list_job {

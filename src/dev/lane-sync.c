@@ -2,7 +2,8 @@
  *
  * prepare (job): look at each source; what has the content and mode that the destination has already is left out.
  * owned (loop): write down what the destinations must be, before anything is sent.
- * apply (a job an instance): carry; one that fails is `behind` and holds up no other. */
+ * apply (lane-apply.c, a job an instance): carry; one that fails is `behind` and holds up no other.
+ * barrier (loop): the lane goes on once all have ended, or after BARRIER_MS: who is still under way then catches up. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,23 +13,11 @@
 
 #include "base/file.h"
 #include "base/path.h"
-#include "dev/lane.h"
+#include "dev/batch.h"
 
-/* One batch; shared by the jobs of its instances, read-only once prepared. */
-struct batch {
-	struct lane *lane;
-	struct candidate_list candidates;
-	struct carry carry;
-	struct sync_story story;
-	char *path, *name;	   /* story's: what a generator was run for */
-	struct strv command;	   /* story's: of that generator */
-	struct change_set changes; /* story's: what it was run for */
-	unsigned users;
-	int r; /* of the host's hooks */
-	struct error err;
-};
+enum { BARRIER_MS = 100 };
 
-static void batch_unref(struct batch *batch)
+void batch_unref(struct batch *batch)
 {
 	if (--batch->users > 0)
 		return;
@@ -94,58 +83,6 @@ static void prepare_work(void *data)
 	batch->r = run_host_hooks(batch, &batch->lane->artifact->sync.before, &batch->err);
 }
 
-struct apply_job {
-	struct batch *batch;
-	struct lane_instance *instance;
-	struct carry everything; /* where the instance was behind */
-	const struct carry *carry;
-	struct carry_report report;
-	bool running; /* the container, when the job began */
-	bool hook_failed;
-	int r;
-	struct error err;
-};
-
-static int run_container_hooks(struct apply_job *job, const struct hook_list *hooks)
-{
-	const struct runtime_ops *ops = job->batch->lane->dev->runtime->ops;
-	for vec_each (hook, hooks) {
-		if (!hook->container)
-			continue;
-		CLEANUP(str_release) struct str output = {.max = 64 << 10};
-		int r = ops->run(job->instance->session, (const char *const *)hook->command.items, &output,
-				 job->batch->lane->dev->cancel, &job->err);
-		job->hook_failed = r != 0;
-		if (r < 0)
-			return r;
-		if (r > 0)
-			return error_at(&job->err, hook->place, EIO, "the hook %s ended with %d: %s",
-					hook->command.items[0], r, str_text(&output));
-	}
-	return 0;
-}
-
-static void apply_work(void *data)
-{
-	struct apply_job *job = data;
-	const struct lane *lane = job->batch->lane;
-	const struct runtime_ops *ops = lane->dev->runtime->ops;
-	struct cancel *cancel = lane->dev->cancel;
-	job->r = run_container_hooks(job, &lane->artifact->sync.before);
-	if (job->r < 0)
-		return;
-	job->r = ops->apply(job->instance->session, job->carry, &job->report, cancel, &job->err);
-	if (job->r < 0)
-		return;
-	job->r = run_container_hooks(job, &lane->artifact->sync.after);
-	if (job->r < 0)
-		return;
-	if (lane->artifact->restart == RESTART_CONTAINER || !job->running)
-		job->r = ops->restart(job->instance->session, 0, cancel, &job->err);
-	else if (lane->artifact->restart == RESTART_SIGNAL)
-		job->r = ops->restart(job->instance->session, lane->artifact->signal, cancel, &job->err);
-}
-
 static void after_hooks_work(void *data)
 {
 	struct batch *batch = data;
@@ -161,6 +98,7 @@ static void batch_end(struct batch *batch)
 		lane_set_error(lane, "hook", message);
 	}
 	lane->state = LANE_IDLE;
+	lane->syncing = NULL;
 	batch_unref(batch);
 	dev_step_all(lane->dev);
 }
@@ -173,139 +111,78 @@ static void after_hooks_done(void *data)
 	dev_job_done(dev);
 }
 
-/* True where each item that failed is one that the image's build writes too. Only a change asks for a rebuild: what fails again when
- * the new container catches up would fail for ever. */
-static bool rebuild_helps(const struct lane *lane, const struct apply_job *job)
+static bool any_on_host(const struct hook_list *hooks)
 {
-	bool failed = false;
-	for (size_t i = 0; i < job->report.len; i++) {
-		const struct carry_item *item = &job->carry->items[i];
-		const struct carry_result *result = &job->report.results[i];
-		if (result->code == 0)
-			continue;
-		failed = true;
-		if (result->outside || result->code == ENOSPC ||
-		    (item->src && !lane_image_holds(lane, item->src, item->dest)))
-			return false;
-	}
-	return failed && job->batch->candidates.len > 0;
+	for vec_each (hook, hooks)
+		if (!hook->container)
+			return true;
+	return false;
 }
 
-static const char *first_failure(const struct apply_job *job)
+/* Hooks of the host stand around at least one copy: what belongs to the next batch does not run before that. */
+static bool may_pass(const struct batch *batch)
 {
-	for (size_t i = 0; i < job->report.len; i++)
-		if (job->report.results[i].code)
-			return job->report.results[i].message;
-	return NULL;
+	const struct artifact *artifact = batch->lane->artifact;
+	bool hooks = any_on_host(&artifact->sync.before) || any_on_host(&artifact->sync.after);
+	return batch->under_way == 0 || (batch->late && (batch->any_done || !hooks));
 }
 
-/* Between looking at a source and carrying it, it may have become another: then nobody knows what the destination holds. */
-static void note_carried(struct lane *lane, const struct apply_job *job)
+static void pass_barrier(struct batch *batch)
 {
-	for (size_t i = 0; i < job->report.len; i++) {
-		const struct carry_item *item = &job->carry->items[i];
-		const struct carry_result *result = &job->report.results[i];
-		struct owned *owned = map_get(&lane->owned, item->dest);
-		bool content = item->kind == CARRY_FILE || item->kind == CARRY_SYMLINK;
-		if (owned && (result->skipped || result->code || (content && !hash_equal(result->hash, owned->hash))))
-			owned->unsure = true;
-	}
-}
-
-static void apply_failed(struct lane *lane, struct apply_job *job)
-{
-	_cleanup_free_ char *text = error_format(&job->err);
-	const char *message = first_failure(job) ? first_failure(job) : text;
-	job->instance->behind = true;
-	if (cancel_requested(lane->dev->cancel))
-		return;
-	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
-	bool again = broken && lane_retry_later(lane);
-	if (!again || job->r != -ENOENT) /* a container that is being replaced: the next list tells of that */
-		tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->story, message);
-	if (again) {
-		lane->dev->runtime->ops->close(steal(&job->instance->session));
-		return;
-	}
-	job->instance->stuck = true;
-	if (!job->hook_failed && rebuild_helps(lane, job))
-		lane_want_build(lane, message);
-	else
-		lane_set_error(lane, "sync", message);
-}
-
-static void apply_done(void *data)
-{
-	struct apply_job *job = data;
-	struct lane_instance *instance = job->instance;
-	struct batch *batch = job->batch;
 	struct lane *lane = batch->lane;
-	struct dev *dev = lane->dev;
-	instance->busy = false;
-	batch->story.transfer_us = job->report.transfer_us;
-	note_carried(lane, job);
-	if (job->r < 0) {
-		apply_failed(lane, job);
-	} else {
-		instance->behind = instance->stuck = false;
-		lane->retries = 0;
-		lane_set_well(lane);
-		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->story, NULL);
-	}
-	if (job->report.note)
-		tell_warning(dev, job->report.note);
-	carry_report_release(&job->report);
-	carry_release(&job->everything);
-	error_clear(&job->err);
-	free(job);
-	if (instance->exit_untold && !instance->gone)
-		instances_refresh(dev);
-	if (instance->gone)
-		lane_instance_release(instance);
-	if (--lane->sync_jobs > 0)
-		batch_unref(batch);
-	else if (lane->artifact->sync.after.len > 0 && dev->phase != DEV_STOPPING)
-		dev_job(dev, after_hooks_work, after_hooks_done, batch);
+	if (batch->passed || !may_pass(batch))
+		return;
+	batch->passed = true;
+	timer_stop(lane->barrier);
+	if (any_on_host(&lane->artifact->sync.after) && lane->dev->phase != DEV_STOPPING)
+		dev_job(lane->dev, after_hooks_work, after_hooks_done, batch);
 	else
 		batch_end(batch);
-	dev_job_done(dev);
 }
 
-static void apply_to(struct batch *batch, struct lane_instance *instance)
+void batch_instance_done(struct batch *batch)
 {
-	struct apply_job *job = xcalloc(1, sizeof(*job));
-	job->batch = batch;
-	job->instance = instance;
-	job->carry = &batch->carry;
-	job->running = instance->info.running;
-	if (instance->behind) {
-		lane_all_owned(batch->lane, &job->everything);
-		job->carry = &job->everything;
-	}
-	batch->users++;
-	batch->lane->sync_jobs++;
-	instance->busy = true;
-	dev_job(batch->lane->dev, apply_work, apply_done, job);
+	batch->under_way--;
+	batch->any_done = true;
+	pass_barrier(batch);
+	batch_unref(batch);
 }
 
-static void apply_to_all(struct batch *batch)
+void lane_barrier(void *data)
 {
-	struct lane *lane = batch->lane;
-	batch->users++; /* ours, while the jobs start */
-	for vec_each (each, &lane->instances) {
-		struct lane_instance *instance = *each;
-		if (batch->carry.len == 0 && !instance->behind)
-			continue;
-		if (instance->session)
-			apply_to(batch, instance);
-		else
-			instance->behind = true; /* it catches up once it is open */
-	}
-	if (lane->sync_jobs > 0) {
-		batch_unref(batch);
+	struct lane *lane = data;
+	if (!lane->syncing)
+		return;
+	lane->syncing->late = true;
+	pass_barrier(lane->syncing);
+}
+
+/* A session at work with an earlier batch may be so for long; with anything else it is done in a moment. */
+static void join(struct batch *batch, struct lane_instance *instance)
+{
+	if (!instance->session || instance->use == SESSION_OPENING || instance->use == SESSION_CARRYING ||
+	    instance->next) {
+		instance->behind = true; /* it catches up once it can */
 		return;
 	}
-	batch_end(batch);
+	batch->users++;
+	batch->under_way++;
+	if (instance->use == SESSION_FREE)
+		batch_carry_to(batch, instance);
+	else
+		instance->next = batch;
+}
+
+static void carry_to_all(struct batch *batch)
+{
+	struct lane *lane = batch->lane;
+	for vec_each (instance, &lane->instances)
+		if (batch->carry.len > 0 || (*instance)->behind)
+			join(batch, *instance);
+	if (batch->under_way > 0)
+		timer_start(lane->barrier, BARRIER_MS);
+	else
+		pass_barrier(batch);
 }
 
 /* True where what a generator made was removed again (a clean, elsewhere) before it could be kept: half of it would be a mixture of two versions. */
@@ -357,13 +234,10 @@ static void prepare_done(void *data)
 			carry_owned(&batch->carry, c->item.dest, lane_own(lane, c));
 	}
 	carry_sort(&batch->carry);
-	batch->users = 0;
-	if (batch->r < 0 || dev->phase == DEV_STOPPING) {
-		batch->users = 1;
+	if (batch->r < 0 || dev->phase == DEV_STOPPING)
 		batch_end(batch);
-	} else {
-		apply_to_all(batch);
-	}
+	else
+		carry_to_all(batch);
 	dev_job_done(dev);
 }
 
@@ -371,6 +245,7 @@ static struct batch *batch_new(struct lane *lane, const struct sync_story *story
 {
 	struct batch *batch = xcalloc(1, sizeof(*batch));
 	batch->lane = lane;
+	batch->users = 1; /* lane->syncing */
 	batch->story = *story;
 	if (!story->command)
 		return batch;
@@ -391,11 +266,13 @@ void lane_sync(struct lane *lane, struct candidate_list *candidates, const struc
 	batch->candidates = *candidates;
 	*candidates = (struct candidate_list){0};
 	lane->state = LANE_SYNCING;
+	lane->syncing = batch;
 	dev_job(lane->dev, prepare_work, prepare_done, batch);
 }
 
 void lane_catch_up(struct lane *lane)
 {
 	lane->state = LANE_SYNCING;
-	apply_to_all(batch_new(lane, &(struct sync_story){.decided_ns = monotonic_ns()}));
+	lane->syncing = batch_new(lane, &(struct sync_story){.decided_ns = monotonic_ns()});
+	carry_to_all(lane->syncing);
 }

@@ -30,6 +30,7 @@ struct lane *lane_new(struct dev *dev, size_t index)
 	lane->index = index;
 	lane->artifact = dev->config->artifacts.items[index];
 	lane->retry = timer_new(dev->loop, retry_now, lane);
+	lane->barrier = timer_new(dev->loop, lane_barrier, lane);
 	return lane;
 }
 
@@ -55,6 +56,7 @@ void lane_free(struct lane *lane)
 	inputs_release(&lane->baseline);
 	map_release(&lane->dirty, NULL);
 	timer_free(lane->retry);
+	timer_free(lane->barrier);
 	free(lane->build_reason);
 	free(lane->error);
 	free(lane->tag);
@@ -418,9 +420,11 @@ static void note_outputs(struct lane *lane)
 
 static bool any_behind(const struct lane *lane)
 {
-	for vec_each (instance, &lane->instances)
-		if ((*instance)->behind && !(*instance)->stuck && (*instance)->session)
+	for vec_each (each, &lane->instances) {
+		const struct lane_instance *instance = *each;
+		if (instance->behind && !instance->stuck && instance->session && instance->use == SESSION_FREE)
 			return true;
+	}
 	return false;
 }
 

@@ -23,6 +23,7 @@ struct docker;
 
 enum lane_state { LANE_IDLE, LANE_SYNCING, LANE_GENERATING, LANE_BUILDING, LANE_BUILT, LANE_DEPLOYING };
 
+struct batch;	   /* batch.h */
 struct generation; /* generation.h */
 struct program;	   /* programs.c */
 
@@ -32,16 +33,20 @@ struct outputs {
 	struct inputs image; /* Jib: what the image is known to hold of them */
 };
 
+/* What a job does with a session: one at a time. */
+enum session_use { SESSION_FREE, SESSION_OPENING, SESSION_CARRYING };
+
 struct lane_instance {
 	struct lane *lane;
 	struct instance info;
 	struct session *session; /* NULL: not open yet, or broken */
-	struct cancel *logs;	 /* of its log job; NULL: none */
-	bool behind;		 /* gets all of owned at the next chance */
-	bool stuck;		 /* what failed would fail again: the next change, not the next chance */
-	bool busy;		 /* a job uses the session */
-	bool gone;		 /* freed when the job is done */
-	bool exit_untold;	 /* seen to have ended while it was being restarted */
+	enum session_use use;
+	struct batch *next;  /* waits until the session is free */
+	struct cancel *logs; /* of its log job; NULL: none */
+	bool behind;	     /* gets all of owned at the next chance */
+	bool stuck;	     /* what failed would fail again: the next change, not the next chance */
+	bool gone;	     /* freed when the job is done */
+	bool exit_untold;    /* seen to have ended while it was being restarted */
 };
 
 struct lane {
@@ -93,7 +98,8 @@ struct lane {
 	struct kept *kept;	       /* NULL: not opened yet */
 	VEC(struct program *) programs;
 	bool outputs_came; /* of generators that run for ever: others may be gone instead, which is certain once all has settled */
-	unsigned sync_jobs; /* instances still being carried to */
+	struct batch *syncing; /* in LANE_SYNCING */
+	struct timer *barrier; /* of that */
 	unsigned retries;
 	struct timer *retry;
 };
@@ -179,6 +185,7 @@ struct sync_story { /* how a batch came about */
 /* Takes the candidates over; copies the story. */
 void lane_sync(struct lane *lane, struct candidate_list *candidates, const struct sync_story *story);
 void lane_catch_up(struct lane *lane); /* instances that are behind */
+void lane_barrier(void *lane);	       /* the timer's: the batch waits no longer for those that are late */
 
 /* lane-generate.c */
 void lane_generate(struct lane *lane, const struct decision *decision); /* takes `pending` for its batch */
@@ -227,6 +234,11 @@ void lane_free_programs(struct lane *lane);
 void instances_refresh(struct dev *dev); /* list, open sessions, start logs */
 void instances_follow(struct dev *dev);
 void lane_instance_release(struct lane_instance *instance);
+
+/* session.c: the life of a session */
+void session_open(struct lane_instance *instance);
+/* The job on it has ended: what waits goes on. An instance that is gone is freed. */
+void session_give_back(struct lane_instance *instance);
 
 /* tell.c: the events' JSON */
 void tell_change(struct dev *dev, const struct change_set *changes);

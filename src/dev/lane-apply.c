@@ -1,0 +1,167 @@
+/* Carrying into one instance: a job on its session. One that fails is `behind`, and holds up no other. */
+#include <errno.h>
+
+#include "dev/batch.h"
+
+struct apply_job {
+	struct batch *batch;
+	struct lane_instance *instance;
+	struct carry everything; /* where the instance was behind */
+	const struct carry *carry;
+	struct carry_report report;
+	uint64_t number; /* the last of owned when the job began */
+	bool running;	 /* the container, then */
+	bool hook_failed;
+	int r;
+	struct error err;
+};
+
+static int run_container_hooks(struct apply_job *job, const struct hook_list *hooks)
+{
+	const struct runtime_ops *ops = job->batch->lane->dev->runtime->ops;
+	for vec_each (hook, hooks) {
+		if (!hook->container)
+			continue;
+		CLEANUP(str_release) struct str output = {.max = 64 << 10};
+		int r = ops->run(job->instance->session, (const char *const *)hook->command.items, &output,
+				 job->batch->lane->dev->cancel, &job->err);
+		job->hook_failed = r != 0;
+		if (r < 0)
+			return r;
+		if (r > 0)
+			return error_at(&job->err, hook->place, EIO, "the hook %s ended with %d: %s",
+					hook->command.items[0], r, str_text(&output));
+	}
+	return 0;
+}
+
+static void apply_work(void *data)
+{
+	struct apply_job *job = data;
+	const struct lane *lane = job->batch->lane;
+	const struct runtime_ops *ops = lane->dev->runtime->ops;
+	struct cancel *cancel = lane->dev->cancel;
+	job->r = run_container_hooks(job, &lane->artifact->sync.before);
+	if (job->r < 0)
+		return;
+	job->r = ops->apply(job->instance->session, job->carry, &job->report, cancel, &job->err);
+	if (job->r < 0)
+		return;
+	job->r = run_container_hooks(job, &lane->artifact->sync.after);
+	if (job->r < 0)
+		return;
+	if (lane->artifact->restart == RESTART_CONTAINER || !job->running)
+		job->r = ops->restart(job->instance->session, 0, cancel, &job->err);
+	else if (lane->artifact->restart == RESTART_SIGNAL)
+		job->r = ops->restart(job->instance->session, lane->artifact->signal, cancel, &job->err);
+}
+
+/* True where each item that failed is one that the image's build writes too. Only a change asks for a rebuild: what fails again when
+ * the new container catches up would fail for ever. */
+static bool rebuild_helps(const struct lane *lane, const struct apply_job *job)
+{
+	bool failed = false;
+	for (size_t i = 0; i < job->report.len; i++) {
+		const struct carry_item *item = &job->carry->items[i];
+		const struct carry_result *result = &job->report.results[i];
+		if (result->code == 0)
+			continue;
+		failed = true;
+		if (result->outside || result->code == ENOSPC ||
+		    (item->src && !lane_image_holds(lane, item->src, item->dest)))
+			return false;
+	}
+	return failed && job->batch->candidates.len > 0;
+}
+
+static const char *first_failure(const struct apply_job *job)
+{
+	for (size_t i = 0; i < job->report.len; i++)
+		if (job->report.results[i].code)
+			return job->report.results[i].message;
+	return NULL;
+}
+
+/* Between looking at a source and carrying it, it may have become another: then nobody knows what the destination holds. */
+static void note_carried(struct lane *lane, const struct apply_job *job)
+{
+	for (size_t i = 0; i < job->report.len; i++) {
+		const struct carry_item *item = &job->carry->items[i];
+		const struct carry_result *result = &job->report.results[i];
+		struct owned *owned = map_get(&lane->owned, item->dest);
+		bool content = item->kind == CARRY_FILE || item->kind == CARRY_SYMLINK;
+		if (owned && owned->number <= job->number &&
+		    (result->skipped || result->code || (content && !hash_equal(result->hash, owned->hash))))
+			owned->unsure = true;
+	}
+}
+
+static void apply_failed(struct lane *lane, struct apply_job *job)
+{
+	_cleanup_free_ char *text = error_format(&job->err);
+	const char *message = first_failure(job) ? first_failure(job) : text;
+	job->instance->behind = true;
+	if (cancel_requested(lane->dev->cancel) || job->instance->gone)
+		return;						 /* what comes in its place gets everything */
+	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
+	bool again = broken && lane_retry_later(lane);
+	if (!again || job->r != -ENOENT) /* a container that is being replaced: the next list tells of that */
+		tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->story, message);
+	if (again) {
+		lane->dev->runtime->ops->close(steal(&job->instance->session));
+		return;
+	}
+	job->instance->stuck = true;
+	if (!job->hook_failed && rebuild_helps(lane, job))
+		lane_want_build(lane, message);
+	else
+		lane_set_error(lane, "sync", message);
+}
+
+static void apply_done(void *data)
+{
+	struct apply_job *job = data;
+	struct lane_instance *instance = job->instance;
+	struct batch *batch = job->batch;
+	struct lane *lane = batch->lane;
+	struct dev *dev = lane->dev;
+	batch->story.transfer_us = job->report.transfer_us;
+	note_carried(lane, job);
+	if (job->r < 0) {
+		apply_failed(lane, job);
+	} else {
+		instance->stuck = false;
+		lane->retries = 0;
+		lane_set_well(lane);
+		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->story, NULL);
+	}
+	if (job->report.note)
+		tell_warning(dev, job->report.note);
+	carry_report_release(&job->report);
+	carry_release(&job->everything);
+	error_clear(&job->err);
+	free(job);
+	if (instance->exit_untold && !instance->gone)
+		instances_refresh(dev);
+	session_give_back(instance);
+	batch_instance_done(batch);
+	dev_step_all(dev); /* one that ends late may be behind again */
+	dev_job_done(dev);
+}
+
+void batch_carry_to(struct batch *batch, struct lane_instance *instance)
+{
+	struct apply_job *job = xcalloc(1, sizeof(*job));
+	job->batch = batch;
+	job->instance = instance;
+	job->carry = &batch->carry;
+	job->running = instance->info.running;
+	job->number = batch->lane->carried;
+	if (instance->behind) {
+		lane_all_owned(batch->lane, &job->everything);
+		job->carry = &job->everything;
+	}
+	instance->behind = false; /* what comes from here on says so again */
+	instance->use = SESSION_CARRYING;
+	dev_job(batch->lane->dev, apply_work, apply_done, job);
+}
