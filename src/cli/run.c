@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "build/agent-layer.h"
 #include "cli/pipeline.h"
 #include "deploy/deploy.h"
 
@@ -90,6 +91,8 @@ int command_delete(const struct options *options)
 	int r = open_deployer(&p, &deployer, &err);
 	if (r == 0) {
 		r = deployer->ops->cleanup(deployer, &err);
+		if (r == 0 && p.runtime.docker)
+			agent_layers_remove(p.runtime.docker, p.runtime.run_id, p.cancel);
 		deployer->ops->free(deployer);
 	}
 	return pipeline_exit(&p, r, &err);

@@ -1,5 +1,6 @@
 #include "client/agent-program.h"
 
+#include "base/hash.h"
 #include "base/str.h"
 
 const struct agent_program *agent_program_for(const char *architecture)
@@ -19,4 +20,17 @@ const struct agent_program *agent_program_for(const char *architecture)
 		if (str_equal(architecture, programs[i].name))
 			return programs[i].program;
 	return NULL;
+}
+
+char *agent_programs_id(void)
+{
+	static const char *const architectures[] = {"amd64", "arm64"};
+	struct hasher *hasher = hasher_new();
+	char hex[HASH_HEX_SIZE];
+	for (size_t i = 0; i < ARRAY_LEN(architectures); i++) {
+		const struct agent_program *program = agent_program_for(architectures[i]);
+		hasher_add(hasher, program ? program->bytes : NULL, program ? program->len : 0);
+	}
+	hash_to_hex(hasher_finish(hasher), hex);
+	return xstrndup(hex, 16);
 }

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#define AGENT_PATH "/.skiff/agent" /* where it is, or is put, in every container */
+
 struct agent_program {
 	const unsigned char *bytes;
 	size_t len;
@@ -14,5 +16,8 @@ extern const struct agent_program agent_program_aarch64;
 
 /* By the architecture as images name it ("amd64", "arm64") or as uname(1) does; NULL: there is none. */
 const struct agent_program *agent_program_for(const char *architecture);
+
+/* Which programs this skiff carries: 16 hex digits. The caller frees. */
+char *agent_programs_id(void);
 
 #endif

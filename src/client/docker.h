@@ -41,6 +41,11 @@ int docker_archive_get(struct docker *docker, const char *container, const char 
 		       int (*consume)(void *data, const void *bytes, size_t len), void *data, struct cancel *cancel,
 		       struct error *err);
 
+/* POST /build by the engine's own builder: context is a tar file with a Dockerfile in it; the image gets the reference ("name:tag"), which is how it is
+ * found. -EIO in the engine's words. */
+int docker_build(struct docker *docker, const char *reference, const struct str *context, struct cancel *cancel,
+		 struct error *err);
+
 struct docker_exec {
 	const char *const *argv;
 	const char *user;	/* NULL: the container's */

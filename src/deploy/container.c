@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "client/agent-program.h"
 #include "deploy/owner.h"
 
 enum { NAME_MAX_BYTES = 63 };
@@ -38,11 +39,17 @@ char *container_bind(const char *volume, const char *directory)
 	return xasprintf("%s%s", normal, volume + source_len);
 }
 
+/* Appends. */
+static void add_strings(json_t *array, const struct strv *v)
+{
+	for (size_t i = 0; i < v->len; i++)
+		json_array_append_new(array, json_string(v->items[i]));
+}
+
 static json_t *strings(const struct strv *v)
 {
 	json_t *array = json_array();
-	for (size_t i = 0; i < v->len; i++)
-		json_array_append_new(array, json_string(v->items[i]));
+	add_strings(array, v);
 	return array;
 }
 
@@ -76,8 +83,6 @@ static void add_run(const struct container_plan *plan, json_t *body, json_t *hos
 {
 	const struct run_config *run = plan->run;
 	json_object_set_new(body, "Env", environment(run));
-	if (run->command.len > 0)
-		json_object_set_new(body, "Cmd", strings(&run->command));
 	if (run->user)
 		json_object_set_new(body, "User", json_string(run->user));
 	if (run->read_only)
@@ -125,13 +130,15 @@ static json_t *aliases(const char *image)
 static json_t *labels(const struct container_plan *plan)
 {
 	_cleanup_free_ char *self = owner_self(), *host_name = owner_host();
+	_cleanup_free_ char *agent = plan->image->agent_id ? agent_programs_id() : NULL;
 	const struct {
 		const char *name, *value;
 	} all[] = {
 		{LABEL_RUN, plan->run_id},
-		{LABEL_IMAGE, plan->image},
-		{LABEL_BASE, plan->base_id},
-		{LABEL_TAG, plan->tag},
+		{LABEL_IMAGE, plan->image->image},
+		{LABEL_BASE, plan->image->image_id},
+		{LABEL_TAG, plan->image->tag},
+		{LABEL_AGENT, agent},
 		{LABEL_PID, self},
 		{LABEL_HOST, host_name},
 		{LABEL_CONFIG, plan->config_digest},
@@ -143,18 +150,38 @@ static json_t *labels(const struct container_plan *plan)
 	return object;
 }
 
+/* The entry point and its arguments, as far as they are not the image's own. */
+static void add_command(const struct container_plan *plan, json_t *body)
+{
+	const struct deployed_image *image = plan->image;
+	bool restarts = image->agent_id && image->artifact && image->artifact->restart != RESTART_NONE;
+	bool given = plan->run && plan->run->command.len > 0;
+	const struct strv *command = given ? &plan->run->command : &plan->facts->command;
+	if (restarts && plan->facts->entry_point.len + command->len > 0) {
+		json_t *entry = json_pack("[s, s, s]", AGENT_PATH, "supervise", "--");
+		add_strings(entry, &plan->facts->entry_point);
+		add_strings(entry, command);
+		json_object_set_new(body, "Entrypoint", entry); /* with which the image's Cmd counts no more */
+	} else if (given) {
+		json_object_set_new(body, "Cmd", strings(command));
+	}
+}
+
 json_t *container_body(const struct container_plan *plan)
 {
+	const struct deployed_image *image = plan->image;
+	const char *run_image = image->agent_id ? image->agent_id : image->image_id ? image->image_id : image->tag;
 	json_t *body = json_object(), *host = json_object();
-	json_object_set_new(body, "Image", json_string(plan->run_image));
+	json_object_set_new(body, "Image", json_string(run_image));
 	json_object_set_new(body, "Labels", labels(plan));
+	add_command(plan, body);
 	json_object_set_new(host, "NetworkMode", json_string(plan->network));
 	if (plan->run)
 		add_run(plan, body, host);
 	add_ports(plan->ports, body, host);
 	json_object_set_new(body, "HostConfig", host);
 	json_t *endpoints = json_object();
-	json_object_set_new(endpoints, plan->network, json_pack("{s:o}", "Aliases", aliases(plan->image)));
+	json_object_set_new(endpoints, plan->network, json_pack("{s:o}", "Aliases", aliases(image->image)));
 	json_object_set_new(body, "NetworkingConfig", json_pack("{s:o}", "EndpointsConfig", endpoints));
 	return body;
 }

@@ -4,20 +4,24 @@
 
 #include <jansson.h>
 
+#include "deploy/deploy.h"
+#include "deploy/engine.h"
 #include "deploy/ports.h"
 
 struct container_plan {
-	const char *image;     /* as in the configuration: its aliases and label */
-	const char *run_image; /* id or tag to run */
+	const struct deployed_image *image;
+	const struct engine_image *facts; /* of it */
 	const char *run_id;
-	const char *base_id, *tag, *config_digest; /* labels; NULL: without */
+	const char *config_digest; /* NULL: no such label */
 	const char *network;
 	const struct run_config *run; /* may be NULL */
 	const char *directory;	      /* absolute: relative host paths of volumes start here */
 	const struct port_plans *ports;
 };
 
-json_t *container_body(const struct container_plan *plan); /* a new reference */
+/* A new reference. Where the artifact wants a restart or a signal after each sync, and the agent is in the image, that is the entry point, and starts what the
+ * image, or `command` of run, says. */
+json_t *container_body(const struct container_plan *plan);
 
 /* "volume:/path[:options]" with the host's path made absolute: relative to directory, "~/" to the home directory. A volume's name stays. */
 char *container_bind(const char *volume, const char *directory) RETURNS_OWNED;

@@ -186,23 +186,34 @@ static int ensure_network(struct docker_deployer *d, struct cancel *cancel, stru
 	return r;
 }
 
-static int create(struct docker_deployer *d, const struct deployed_image *image, const struct port_plans *plans,
-		  char **id, struct cancel *cancel, struct error *err)
+struct deploying { /* one image */
+	const struct deployed_image *image;
+	struct engine_image facts;
+	struct port_plans plans;
+};
+
+static void deploying_release(struct deploying *job)
 {
+	engine_image_release(&job->facts);
+	port_plans_release(&job->plans);
+}
+
+static int create(struct docker_deployer *d, const struct deploying *job, char **id, struct cancel *cancel,
+		  struct error *err)
+{
+	const struct deployed_image *image = job->image;
 	const struct run_config *run = run_of(d->config, image->image);
 	_cleanup_free_ char *directory = run && run->place.file ? path_dir(run->place.file) : NULL;
 	_cleanup_free_ char *absolute = directory ? path_absolute(directory) : xstrdup(d->directory);
 	const struct container_plan plan = {
-		.image = image->image,
-		.run_image = image->image_id ? image->image_id : image->tag,
+		.image = image,
+		.facts = &job->facts,
 		.run_id = d->run_id,
-		.base_id = image->image_id,
-		.tag = image->tag,
 		.config_digest = d->config_digest,
 		.network = d->network,
 		.run = run,
 		.directory = absolute,
-		.ports = plans,
+		.ports = &job->plans,
 	};
 	json_t *body = container_body(&plan);
 	_cleanup_free_ char *base = image_base_name(image->image), *safe = container_safe_name(base);
@@ -236,16 +247,16 @@ static int replace(struct docker_deployer *d, const char *image, const char *old
 	return r;
 }
 
-static int deploy_once(struct docker_deployer *d, const struct deployed_image *image, struct deployed *entry,
-		       struct port_plans *plans, struct cancel *cancel, struct error *err)
+static int deploy_once(struct docker_deployer *d, struct deploying *job, struct deployed *entry, struct cancel *cancel,
+		       struct error *err)
 {
 	_cleanup_free_ char *id = NULL;
 	struct port_plans before = copy_plans(&entry->ports);
-	int r = choose_ports(d, entry, plans, err);
+	int r = choose_ports(d, entry, &job->plans, err);
 	if (r == 0)
-		r = create(d, image, plans, &id, cancel, err);
+		r = create(d, job, &id, cancel, err);
 	if (r == 0)
-		r = replace(d, image->image, entry->container, id, cancel, err);
+		r = replace(d, job->image->image, entry->container, id, cancel, err);
 	if (r == 0 || (r == -ECHILD && !entry->container)) {
 		free(entry->container);
 		entry->container = steal(&id);
@@ -297,13 +308,13 @@ static int docker_deploy(struct deployer *base, const struct deployed_image *ima
 			 struct cancel *cancel, struct error *err)
 {
 	struct docker_deployer *d = cast(base);
-	CLEANUP(strv_release) struct strv exposed = {0};
-	CLEANUP(port_plans_release) struct port_plans plans = {0};
+	CLEANUP(deploying_release) struct deploying job = {.image = image};
 	int r = ensure_network(d, cancel, err);
 	if (r == 0)
-		r = engine_exposed(d->docker, image->image_id ? image->image_id : image->tag, &exposed, cancel, err);
+		r = engine_image(d->docker, image->image_id ? image->image_id : image->tag, &job.facts, cancel, err);
 	if (r == 0)
-		r = ports_plan(d->config, image->image, run_of(d->config, image->image), &exposed, &plans, err);
+		r = ports_plan(d->config, image->image, run_of(d->config, image->image), &job.facts.exposed, &job.plans,
+			       err);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&d->mutex);
@@ -317,13 +328,13 @@ static int docker_deploy(struct deployer *base, const struct deployed_image *ima
 	CLEANUP(error_clear) struct error inner = {0};
 	for (int tries = 0; tries < PORT_TRIES; tries++) {
 		error_clear(&inner);
-		r = deploy_once(d, image, entry, &plans, cancel, &inner);
-		if (r == 0 || !port_refused(d, &plans, inner.message ? inner.message : ""))
+		r = deploy_once(d, &job, entry, cancel, &inner);
+		if (r == 0 || !port_refused(d, &job.plans, inner.message ? inner.message : ""))
 			break;
 	}
 	if (r < 0)
 		return error_move(err, &inner);
-	publish(image, &plans, ports);
+	publish(image, &job.plans, ports);
 	return 0;
 }
 

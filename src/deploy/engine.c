@@ -125,19 +125,34 @@ int engine_remove_networks(struct docker *docker, const char *run_id, struct can
 	return 0;
 }
 
-int engine_exposed(struct docker *docker, const char *image, struct strv *exposed, struct cancel *cancel,
-		   struct error *err)
+void engine_image_release(struct engine_image *image)
 {
-	_cleanup_free_ char *escaped = docker_escape(image), *path = xasprintf("/images/%s/json", escaped);
+	strv_release(&image->exposed);
+	strv_release(&image->entry_point);
+	strv_release(&image->command);
+}
+
+static void add_strings(struct strv *out, const json_t *array)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach(array, i, item) if (json_is_string(item)) strv_push(out, json_string_value(item));
+}
+
+int engine_image(struct docker *docker, const char *name, struct engine_image *image, struct cancel *cancel,
+		 struct error *err)
+{
+	_cleanup_free_ char *escaped = docker_escape(name), *path = xasprintf("/images/%s/json", escaped);
 	json_t *answer = NULL;
 	int r = docker_call(docker, "GET", path, NULL, &answer, cancel, err);
 	if (r < 0)
 		return r;
+	json_t *config = json_object_get(answer, "Config"), *value;
 	const char *key;
-	json_t *value;
-	json_object_foreach(json_object_get(json_object_get(answer, "Config"), "ExposedPorts"), key, value)
-		strv_push(exposed, key);
-	strv_sort(exposed);
+	json_object_foreach(json_object_get(config, "ExposedPorts"), key, value) strv_push(&image->exposed, key);
+	strv_sort(&image->exposed);
+	add_strings(&image->entry_point, json_object_get(config, "Entrypoint"));
+	add_strings(&image->command, json_object_get(config, "Cmd"));
 	json_decref(answer);
 	return 0;
 }

@@ -25,9 +25,13 @@ int engine_network(struct docker *docker, const char *name, const char *run_id, 
 		   struct error *err);
 int engine_remove_networks(struct docker *docker, const char *run_id, struct cancel *cancel, struct error *err);
 
-/* The ports that an image exposes, "8080/tcp", sorted. */
-int engine_exposed(struct docker *docker, const char *image, struct strv *exposed, struct cancel *cancel,
-		   struct error *err);
+struct engine_image {	     /* what an image says of its containers */
+	struct strv exposed; /* ports, "8080/tcp", sorted */
+	struct strv entry_point, command;
+};
+void engine_image_release(struct engine_image *image);
+int engine_image(struct docker *docker, const char *name, struct engine_image *image, struct cancel *cancel,
+		 struct error *err);
 
 /* *running, and the exit status where it is false. */
 int engine_state(struct docker *docker, const char *id, bool *running, int *status, struct cancel *cancel,

@@ -11,7 +11,8 @@
 #define LABEL_BASE "skiff.base" /* the id of the image that was built, without the agent's layer: its baseline's name */
 #define LABEL_TAG "skiff.tag"	/* its full reference */
 #define LABEL_CONFIG \
-	"skiff.config" /* digest of the configuration that the container and its image's build follow from */
+	"skiff.config"		  /* digest of the configuration that the container and its image's build follow from */
+#define LABEL_AGENT "skiff.agent" /* agent_programs_id: the agent is in its image, and stays where it is */
 #define LABEL_PID \
 	"skiff.pid" /* "PID START BOOT": the process, its start in clock ticks (proc(5)), the kernel's boot id */
 #define LABEL_HOST "skiff.host" /* its machine's name */

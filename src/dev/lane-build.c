@@ -293,6 +293,7 @@ void lane_build(struct lane *lane)
 struct deploy_job {
 	struct lane *lane;
 	struct deployed_image image;
+	struct agent_layer layer;
 	struct published_ports ports;
 	struct cancel *cancel;
 	int r;
@@ -302,8 +303,27 @@ struct deploy_job {
 static void deploy_work(void *data)
 {
 	struct deploy_job *job = data;
-	struct deployer *deployer = job->lane->dev->deployer;
-	job->r = deployer->ops->deploy(deployer, &job->image, &job->ports, job->cancel, &job->err);
+	const struct lane *lane = job->lane;
+	const struct dev *dev = lane->dev;
+	if (dev->docker && !dev->embedded && !dev->options->no_agent)
+		job->r = agent_layer_make(dev->docker, dev->run_id, job->image.image_id, &job->layer, job->cancel,
+					  &job->err);
+	job->image.agent_id = job->layer.image_id;
+	if (job->r == 0)
+		job->r = dev->deployer->ops->deploy(dev->deployer, &job->image, &job->ports, job->cancel, &job->err);
+	if (job->r == 0 && lane->layer && !str_equal(lane->layer, job->layer.reference))
+		agent_layer_remove(dev->docker, lane->layer, job->cancel);
+}
+
+/* Said once. */
+static void note_layer(struct lane *lane, const struct agent_layer *layer)
+{
+	if (layer->note && !str_equal(layer->note, lane->layer_note)) {
+		_cleanup_free_ char *words = xasprintf("%s: the agent is put into each container as it starts: %s",
+						       lane->artifact->image.value, layer->note);
+		tell_warning(lane->dev, words);
+	}
+	replace_string(&lane->layer_note, layer->note);
 }
 
 static void replace_ports(struct dev *dev, const char *image, struct published_ports *ports)
@@ -340,6 +360,7 @@ static void deploy_done(void *data)
 		published_ports_release(&job->ports);
 	} else {
 		replace_string(&lane->deployed_id, lane->image_id);
+		replace_string(&lane->layer, job->layer.image_id ? job->layer.reference : NULL);
 		if (lane->built)
 			lane_prune_owned(lane);
 		lane->built = false;
@@ -348,6 +369,8 @@ static void deploy_done(void *data)
 			    &job->ports);
 		replace_ports(dev, lane->artifact->image.value, &job->ports);
 	}
+	note_layer(lane, &job->layer);
+	agent_layer_release(&job->layer);
 	error_clear(&job->err);
 	free(job);
 	instances_refresh(dev);

@@ -62,6 +62,8 @@ void lane_free(struct lane *lane)
 	free(lane->tag);
 	free(lane->image_id);
 	free(lane->deployed_id);
+	free(lane->layer);
+	free(lane->layer_note);
 	free(lane);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/change.h"
 #include "base/map.h"
+#include "build/agent-layer.h"
 #include "build/build.h"
 #include "deploy/deploy.h"
 #include "dev/dev.h"
@@ -82,6 +83,8 @@ struct lane {
 	struct map dirty; /* paths (keys) that changed while the image was built: the baseline does not hold for them */
 	char *tag, *image_id;
 	char *deployed_id; /* the image that its instances run */
+	char *layer;	   /* and with the agent on it, the reference of that (build/agent-layer.h); NULL: without */
+	char *layer_note;  /* why without, as told */
 	uint64_t built_ns; /* time of day when it was; 0: it was there already */
 	VEC(struct lane_instance *) instances;
 	bool none_listed; /* the runtime said so since the last deployment */

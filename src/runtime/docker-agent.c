@@ -1,31 +1,8 @@
 #include <errno.h>
 
 #include "base/file.h"
+#include "base/ustar.h"
 #include "runtime/docker-session.h"
-
-#define AGENT_PATH "/.skiff/agent"
-
-enum { TAR_BLOCK = 512, TAR_CHECKSUM = 148 };
-
-/* One header of a tar file (POSIX ustar), owned by root. */
-static void add_header(struct str *tar, const char *name, char type, size_t size)
-{
-	char block[TAR_BLOCK + 1] = {0};
-	unsigned sum = 0;
-	memcpy(block, name, strlen(name));
-	snprintf(block + 100, 8, "%07o", 0755U);
-	snprintf(block + 108, 8, "%07o", 0U);
-	snprintf(block + 116, 8, "%07o", 0U);
-	snprintf(block + 124, 12, "%011zo", size);
-	snprintf(block + 136, 12, "%011o", 0U);
-	memset(block + TAR_CHECKSUM, ' ', 8);
-	block[156] = type;
-	memcpy(block + 257, "ustar\00000", 8);
-	for (size_t i = 0; i < TAR_BLOCK; i++)
-		sum += (unsigned char)block[i];
-	snprintf(block + TAR_CHECKSUM, 8, "%06o", sum);
-	str_add_bytes(tar, block, TAR_BLOCK);
-}
 
 static ssize_t give_tar(void *data, void *buffer, size_t cap)
 {
@@ -38,12 +15,10 @@ static ssize_t give_tar(void *data, void *buffer, size_t cap)
 
 static int put_there(struct session *s, const struct agent_program *program, struct cancel *cancel, struct error *err)
 {
-	static const char zeros[3 * TAR_BLOCK] = {0};
 	CLEANUP(str_release) struct str tar = {0};
-	add_header(&tar, ".skiff/", '5', 0);
-	add_header(&tar, ".skiff/agent", '0', program->len);
-	str_add_bytes(&tar, program->bytes, program->len);
-	str_add_bytes(&tar, zeros, TAR_BLOCK - program->len % TAR_BLOCK + 2 * TAR_BLOCK);
+	ustar_add_directory(&tar, ".skiff/");
+	ustar_add_file(&tar, ".skiff/agent", 0755, program->bytes, program->len);
+	ustar_finish(&tar);
 	return docker_archive_put(s->docker, s->id, "/", give_tar, &tar, cancel, err);
 }
 
@@ -106,10 +81,12 @@ int docker_agent(struct session *s, struct agent **agent, struct cancel *cancel,
 	if (s->agent || s->no_agent || !s->running)
 		return 0;
 	int r = find_program(s, &program, cancel, &why);
-	if (r >= 0 && !s->read_only) /* where the root is read-only it may be in the image */
+	bool put = s->image_agent != IMAGE_AGENT_SAME &&
+		   !s->read_only; /* where that is read-only it may be there all the same */
+	if (r >= 0 && put)
 		r = put_there(s, program, cancel, &why);
 	if (r >= 0)
-		r = start_agent(s, program, !s->read_only, agent, cancel, &why);
+		r = start_agent(s, program, put && s->image_agent == IMAGE_AGENT_NONE, agent, cancel, &why);
 	if (r >= 0) {
 		s->agent = *agent;
 		return 0;

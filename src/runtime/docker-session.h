@@ -17,6 +17,12 @@ struct docker_mount {
 	bool usual; /* in every container: /dev, /proc, /sys */
 };
 
+enum image_agent { /* in the container's image, where it stays: it may be the entry point */
+		   IMAGE_AGENT_NONE,
+		   IMAGE_AGENT_SAME,
+		   IMAGE_AGENT_OTHER /* another skiff's */
+};
+
 struct session {
 	struct docker *docker; /* the runtime's */
 	char *id;
@@ -24,6 +30,7 @@ struct session {
 	char *user; /* as configured; "" for root */
 	bool running;
 	bool read_only; /* the root file system */
+	enum image_agent image_agent;
 	bool root_temporary;
 	VEC(struct docker_mount) mounts;
 	struct look look;

@@ -55,6 +55,7 @@ static int add_instance(struct docker *docker, const json_t *listed, struct inst
 	instance->id = xstrdup(id);
 	instance->name = xstrdup(!name ? id : *name == '/' ? name + 1 : name);
 	instance->image = xstrdup(image ? image : text_at(listed, "Image"));
+	instance->base_id = xstrdup_or_null(json_string_value(json_object_get(labels, "skiff.base")));
 	instance->running = json_is_true(json_object_get(state, "Running"));
 	instance->exit_code = (int)json_integer_value(json_object_get(state, "ExitCode"));
 	json_decref(inspected);
@@ -118,6 +119,15 @@ static void read_mounts(struct session *session, const json_t *inspected)
 	session->read_only = json_is_true(json_object_get(host, "ReadonlyRootfs"));
 }
 
+static enum image_agent agent_of_image(const json_t *labels)
+{
+	const char *told = json_string_value(json_object_get(labels, "skiff.agent"));
+	_cleanup_free_ char *ours = agent_programs_id();
+	if (!told)
+		return IMAGE_AGENT_NONE;
+	return str_equal(told, ours) ? IMAGE_AGENT_SAME : IMAGE_AGENT_OTHER;
+}
+
 static int inspect(struct session *session, struct cancel *cancel, struct error *err)
 {
 	json_t *inspected = NULL;
@@ -130,6 +140,7 @@ static int inspect(struct session *session, struct cancel *cancel, struct error 
 	session->name = xstrdup(*name == '/' ? name + 1 : name);
 	session->user = xstrdup(text_at(json_object_get(inspected, "Config"), "User"));
 	session->running = json_is_true(json_object_get(state, "Running"));
+	session->image_agent = agent_of_image(json_object_get(json_object_get(inspected, "Config"), "Labels"));
 	read_mounts(session, inspected);
 	look_open(&session->look, session->running ? (int)json_integer_value(json_object_get(state, "Pid")) : 0,
 		  session->id);

@@ -188,10 +188,13 @@ static void describes_the_container(void **state)
 	strv_push(&run.tmpfs, "/tmp:size=1m");
 	struct port_plan port = {.address = (char *)"127.0.0.1", .local = 8080, .container = 80};
 	const struct port_plans ports = {&port, 1, 1};
-	const struct container_plan plan = {.image = "reg.io/team/web",
-					    .run_image = "sha256:ab",
+	const struct deployed_image image = {.image = "reg.io/team/web",
+					     .image_id = "sha256:cd",
+					     .agent_id = "sha256:ab"};
+	const struct engine_image facts = {0};
+	const struct container_plan plan = {.image = &image,
+					    .facts = &facts,
 					    .run_id = "run1",
-					    .base_id = "sha256:cd",
 					    .network = "net1",
 					    .run = &run,
 					    .directory = "/p",
@@ -202,6 +205,7 @@ static void describes_the_container(void **state)
 	assert_string_equal(AT(body, "Labels", LABEL_IMAGE), "reg.io/team/web");
 	assert_string_equal(AT(body, "Labels", LABEL_BASE), "sha256:cd");
 	assert_null(json_object_get(json_object_get(body, "Labels"), LABEL_TAG));
+	assert_int_equal(strlen(AT(body, "Labels", LABEL_AGENT)), 16);
 	assert_string_equal(AT(body, "Env", "#0"), "A=b=c");
 	assert_string_equal(AT(body, "Env", "#1"), "SKIFF_TEST_VALUE=here");
 	assert_string_equal(AT(body, "Cmd", "#0"), "serve");
@@ -221,6 +225,66 @@ static void describes_the_container(void **state)
 	strv_release(&run.volumes);
 	strv_release(&run.command);
 	strv_release(&run.tmpfs);
+}
+
+/* The entry point and command of a container: `of_run` instead of the image's command; NULL: as the image has it. */
+static char *starts(enum restart_kind restart, bool agent, const char *entry, const char *command, const char *of_run)
+{
+	struct artifact artifact = {.restart = restart};
+	struct run_config run = {0};
+	struct engine_image facts = {0};
+	const struct port_plans ports = {0};
+	const struct deployed_image image = {.artifact = &artifact,
+					     .image = "web",
+					     .tag = "web:1",
+					     .image_id = "sha256:cd",
+					     .agent_id = agent ? "sha256:ab" : NULL};
+	const struct container_plan plan = {.image = &image,
+					    .facts = &facts,
+					    .run_id = "r",
+					    .network = "n",
+					    .run = &run,
+					    .directory = "/p",
+					    .ports = &ports};
+	if (entry)
+		strv_push(&facts.entry_point, entry);
+	if (command)
+		strv_push(&facts.command, command);
+	if (of_run)
+		strv_push(&run.command, of_run);
+	json_t *body = container_body(&plan);
+	assert_string_equal(AT(body, "Image"), agent ? "sha256:ab" : "sha256:cd");
+	_cleanup_free_ char *a = json_dumps(json_object_get(body, "Entrypoint"), JSON_COMPACT),
+			    *b = json_dumps(json_object_get(body, "Cmd"), JSON_COMPACT);
+	char *text = xasprintf("%s %s", a ? a : "-", b ? b : "-");
+	json_decref(body);
+	engine_image_release(&facts);
+	strv_release(&run.command);
+	return text;
+}
+
+static void restarts_by_the_agent(void **state)
+{
+	(void)state;
+#define AGENT "\"/.skiff/agent\",\"supervise\",\"--\""
+	const struct {
+		enum restart_kind restart;
+		bool agent;
+		const char *entry, *command, *of_run, *wanted;
+	} cases[] = {
+		{RESTART_NONE, true, "e", "c", NULL, "- -"},
+		{RESTART_NONE, true, "e", "c", "r", "- [\"r\"]"},
+		{RESTART_CONTAINER, true, "e", "c", NULL, "[" AGENT ",\"e\",\"c\"] -"},
+		{RESTART_CONTAINER, true, "e", "c", "r", "[" AGENT ",\"e\",\"r\"] -"},
+		{RESTART_SIGNAL, true, NULL, "c", NULL, "[" AGENT ",\"c\"] -"},
+		{RESTART_CONTAINER, false, "e", "c", NULL, "- -"},
+		{RESTART_CONTAINER, true, NULL, NULL, NULL, "- -"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		_cleanup_free_ char *text =
+			starts(cases[i].restart, cases[i].agent, cases[i].entry, cases[i].command, cases[i].of_run);
+		assert_string_equal(text, cases[i].wanted);
+	}
 }
 
 static void tells_the_living_from_the_dead(void **state)
@@ -285,6 +349,7 @@ int main(void)
 		cmocka_unit_test(makes_volumes_absolute),
 		cmocka_unit_test(makes_safe_names),
 		cmocka_unit_test(describes_the_container),
+		cmocka_unit_test(restarts_by_the_agent),
 		cmocka_unit_test(tells_the_living_from_the_dead),
 		cmocka_unit_test(lets_one_run_a_project),
 	};
