@@ -175,6 +175,16 @@ static int run_hooks(struct build *build, const struct hook_list *hooks, const c
 		       : r;
 }
 
+/* On disk without what changed meanwhile; the caller knows of that by itself. */
+static int save_baseline(struct build *build, const struct inputs *after, struct error *err)
+{
+	CLEANUP(inputs_release) struct inputs sure = {0};
+	for vec_each (input, &build->result.baseline)
+		inputs_add_copy(&sure, input);
+	inputs_doubt(&sure, after);
+	return inputs_save(build->result.image_id, &sure, err);
+}
+
 /* What the image was built from is only known if nothing changed while the builder read it. */
 static int remember(struct build *build, struct error *err)
 {
@@ -185,8 +195,9 @@ static int remember(struct build *build, struct error *err)
 	int r = sync_source_inputs(request->source, &build->result.baseline, &after, err);
 	if (r < 0)
 		return r;
-	r = inputs_save(build->result.image_id, &build->result.baseline, err);
-	if (r < 0 || !hash_equal(inputs_digest(&after), inputs_digest(&build->result.baseline)))
+	bool changed = !hash_equal(inputs_digest(&after), inputs_digest(&build->result.baseline));
+	r = save_baseline(build, &after, err);
+	if (r < 0 || changed)
 		return r;
 	return build_cache_save(request->artifact, build->digest, build->result.image_id, err);
 }

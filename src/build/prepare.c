@@ -122,7 +122,7 @@ static int run(const struct build_request *request, const struct sync_generator 
 {
 	CLEANUP(generated_release) struct generated generated = {0};
 	struct kept *kept = NULL;
-	int r = generator->kind == GENERATOR_TAR ? kept_open(&kept, err) : 0;
+	int r = generator->kind == GENERATOR_TAR ? kept_open(NULL, &kept, err) : 0;
 	const struct generate_request ask = {.artifact = request->artifact,
 					     .generator = generator,
 					     .kept = kept,

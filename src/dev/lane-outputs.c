@@ -84,14 +84,6 @@ void lane_drop_outputs(struct lane *lane, struct change_set *into)
 
 /* ---- after a build ---- */
 
-static void add_copy(struct inputs *inputs, const struct input *input)
-{
-	struct input *added = inputs_add(inputs, input->rel);
-	const char *rel = added->rel;
-	*added = *input;
-	added->rel = rel;
-}
-
 /* Jib: what was there when the build ended is what went into the image. What was written since may be known from a look before. */
 static void held_by_image(const struct lane *lane, const struct inputs *scan, uint64_t built_ns,
 			  const struct inputs *known, struct inputs *image)
@@ -101,9 +93,9 @@ static void held_by_image(const struct lane *lane, const struct inputs *scan, ui
 		_cleanup_free_ char *path = absolute(lane, output->rel);
 		const struct input *before = known ? inputs_find(known, output->rel) : NULL;
 		if (before)
-			add_copy(image, before);
+			inputs_add_copy(image, before);
 		else if (lstat(path, &st) == 0 && same_file(output, &st) && in_ns(st.st_ctim) + TICK_NS <= built_ns)
-			add_copy(image, output);
+			inputs_add_copy(image, output);
 	}
 	inputs_sort(image);
 }

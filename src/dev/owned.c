@@ -307,7 +307,7 @@ static void prune_kept(struct lane *lane)
 
 int lane_open_kept(struct lane *lane, struct kept **kept, struct error *err)
 {
-	int r = lane->kept ? 0 : kept_open(&lane->kept, err);
+	int r = lane->kept ? 0 : kept_open(NULL, &lane->kept, err);
 	if (r == 0 && lane->kept_old)
 		prune_kept(lane);
 	*kept = lane->kept;

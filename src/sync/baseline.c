@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "sync/bytes.h"
 
 static const char MAGIC[] = "skiff baseline 1\n";
 
@@ -21,14 +22,6 @@ enum {
 	HASH_SIZE = 16,
 };
 static const size_t FILE_MAX = (size_t)1 << 30;
-
-static void put(struct str *out, uint64_t value, size_t bytes)
-{
-	char little[8];
-	for (size_t i = 0; i < bytes; i++)
-		little[i] = (char)(value >> (8 * i));
-	str_add_bytes(out, little, bytes);
-}
 
 static size_t shared(const char *a, const char *b)
 {
@@ -42,69 +35,39 @@ void inputs_encode(const char *image_id, const struct inputs *inputs, struct str
 {
 	out->max = FILE_MAX;
 	str_add(out, MAGIC);
-	put(out, strlen(image_id), 4);
+	bytes_put(out, strlen(image_id), 4);
 	str_add(out, image_id);
-	put(out, inputs->len, 8);
+	bytes_put(out, inputs->len, 8);
 	const char *last = "";
 	for vec_each (input, inputs) {
 		size_t common = shared(last, input->rel);
-		put(out, common, 2);
-		put(out, strlen(input->rel + common), 2);
+		bytes_put(out, common, 2);
+		bytes_put(out, strlen(input->rel + common), 2);
 		str_add(out, input->rel + common);
-		put(out, input->mode, 4);
+		bytes_put(out, input->mode, 4);
 		const uint64_t fields[] = {input->size,	 input->mtime_ns,  input->ctime_ns,
 					   input->inode, input->hash.high, input->hash.low};
 		for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-			put(out, fields[i], 8);
+			bytes_put(out, fields[i], 8);
 		last = input->rel;
 	}
 	struct hash hash = hash_bytes(str_text(out), out->len);
-	put(out, hash.high, 8);
-	put(out, hash.low, 8);
-}
-
-struct cursor {
-	const unsigned char *at, *end;
-	bool short_;
-};
-
-static uint64_t get(struct cursor *c, size_t bytes)
-{
-	uint64_t value = 0;
-	if ((size_t)(c->end - c->at) < bytes) {
-		c->short_ = true;
-		return 0;
-	}
-	for (size_t i = 0; i < bytes; i++)
-		value |= (uint64_t)c->at[i] << (8 * i);
-	c->at += bytes;
-	return value;
-}
-
-/* Appends so many bytes to text, cut to `keep` before. False: they aren't there, or hold a NUL, or the path grows too long. */
-static bool get_text(struct cursor *c, struct str *text, size_t keep, size_t len)
-{
-	if (c->short_ || (size_t)(c->end - c->at) < len || keep > text->len || keep + len >= PATH_MAX ||
-	    memchr(c->at, '\0', len))
-		return false;
-	text->len = keep;
-	str_add_bytes(text, c->at, len);
-	c->at += len;
-	return true;
+	bytes_put(out, hash.high, 8);
+	bytes_put(out, hash.low, 8);
 }
 
 static bool get_input(struct cursor *c, struct str *path, struct inputs *inputs)
 {
 	_cleanup_free_ char *last = xstrdup(str_text(path));
-	size_t keep = (size_t)get(c, 2), len = (size_t)get(c, 2);
-	if (!get_text(c, path, keep, len) || path->len == 0 || strcmp(str_text(path), last) <= 0)
+	size_t keep = (size_t)bytes_get(c, 2), len = (size_t)bytes_get(c, 2);
+	if (!bytes_get_text(c, path, keep, len) || path->len == 0 || strcmp(str_text(path), last) <= 0)
 		return false;
 	struct input *input = inputs_add(inputs, str_text(path));
-	input->mode = (unsigned)get(c, 4);
+	input->mode = (unsigned)bytes_get(c, 4);
 	uint64_t *const fields[] = {&input->size,  &input->mtime_ns,  &input->ctime_ns,
 				    &input->inode, &input->hash.high, &input->hash.low};
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-		*fields[i] = get(c, 8);
+		*fields[i] = bytes_get(c, 8);
 	return !c->short_;
 }
 
@@ -119,12 +82,12 @@ int inputs_decode(const char *image_id, const void *bytes, size_t len, struct in
 			   .end = (const unsigned char *)bytes + len - HASH_SIZE};
 	struct cursor tail = {.at = c.end, .end = c.end + HASH_SIZE};
 	struct hash hash = hash_bytes(bytes, len - HASH_SIZE);
-	uint64_t high = get(&tail, 8), low = get(&tail, 8);
+	uint64_t high = bytes_get(&tail, 8), low = bytes_get(&tail, 8);
 	if (!hash_equal(hash, (struct hash){.high = high, .low = low}))
 		return error_set(err, EBADMSG, "the baseline is damaged");
-	size_t id_len = (size_t)get(&c, 4);
-	bool good = id_len <= ID_MAX && get_text(&c, &id, 0, id_len) && strcmp(str_text(&id), image_id) == 0;
-	uint64_t count = get(&c, 8);
+	size_t id_len = (size_t)bytes_get(&c, 4);
+	bool good = id_len <= ID_MAX && bytes_get_text(&c, &id, 0, id_len) && strcmp(str_text(&id), image_id) == 0;
+	uint64_t count = bytes_get(&c, 8);
 	good = good && count <= (uint64_t)(c.end - c.at) / INPUT_FIXED;
 	for (uint64_t i = 0; good && i < count; i++)
 		good = get_input(&c, &path, &found);

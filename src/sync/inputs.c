@@ -51,6 +51,14 @@ struct input *inputs_add(struct inputs *inputs, const char *rel)
 	return input;
 }
 
+void inputs_add_copy(struct inputs *inputs, const struct input *input)
+{
+	struct input *added = inputs_add(inputs, input->rel);
+	const char *rel = added->rel;
+	*added = *input;
+	added->rel = rel;
+}
+
 static int compare_inputs(const void *a, const void *b)
 {
 	const struct input *x = a, *y = b;
@@ -99,6 +107,17 @@ bool inputs_are_below(const struct inputs *inputs, const char *directory)
 			high = middle;
 	}
 	return low < inputs->len && str_starts_with(inputs->items[low].rel, prefix);
+}
+
+void inputs_doubt(struct inputs *inputs, const struct inputs *after)
+{
+	for vec_each (input, inputs) {
+		const struct input *now = inputs_find(after, input->rel);
+		bool same = now && now->mode == input->mode && now->inode == input->inode &&
+			    now->mtime_ns == input->mtime_ns && hash_equal(now->hash, input->hash);
+		if (!same)
+			input->mode = 0;
+	}
 }
 
 void inputs_release(struct inputs *inputs)

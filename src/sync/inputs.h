@@ -27,12 +27,16 @@ int sync_source_inputs(const struct sync_source *source, const struct inputs *be
 
 /* One item more at the end (rel is copied); call inputs_sort when all are there. */
 struct input *inputs_add(struct inputs *inputs, const char *rel);
+void inputs_add_copy(struct inputs *inputs, const struct input *input);
 void inputs_sort(struct inputs *inputs);
 
 const struct input *inputs_find(const struct inputs *inputs, const char *rel);
 /* True if an item is below the directory. */
 bool inputs_are_below(const struct inputs *inputs, const char *directory);
 void inputs_release(struct inputs *inputs);
+
+/* What looks otherwise in `after` gets mode 0 in `inputs`: it changed between the two, and who read it meanwhile may have read either. */
+void inputs_doubt(struct inputs *inputs, const struct inputs *after);
 
 /* Over path, mode and hash of all: equal digests, equal images (of one builder and its configuration). */
 struct hash inputs_digest(const struct inputs *inputs);

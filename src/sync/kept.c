@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/path.h"
+#include "sync/journal.h"
 
 enum {
 	SMALL_MAX = 1 << 20, /* is read and hashed in memory */
@@ -23,7 +24,8 @@ static const char LOCK[] = "lock", TEMPORARY[] = "new";
 struct kept {
 	char *dir;
 	int fd;	  /* of the directory */
-	int lock; /* held as long as this lives: who can take it may remove the folder */
+	int lock; /* held as long as this lives: who can take it may remove the folder, unless a journal needs it */
+	bool stays;
 };
 
 /* Opening, closing. */
@@ -34,7 +36,7 @@ static void remove_stale(const char *all)
 	DIR *dir = opendir(all);
 	const struct dirent *entry;
 	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' || strcmp(entry->d_name, LOCK) == 0)
+		if (entry->d_name[0] == '.' || strcmp(entry->d_name, LOCK) == 0 || journal_exists(entry->d_name))
 			continue;
 		_cleanup_free_ char *folder = path_join(all, entry->d_name);
 		_cleanup_free_ char *path = path_join(folder, LOCK);
@@ -46,11 +48,12 @@ static void remove_stale(const char *all)
 		closedir(dir);
 }
 
-static int make_folder(struct kept *kept, const char *all, struct error *err)
+static int make_folder(struct kept *kept, const char *all, const char *journal, struct error *err)
 {
-	_cleanup_free_ char *dir = path_join(all, "XXXXXX");
-	if (!mkdtemp(dir))
+	_cleanup_free_ char *dir = path_join(all, journal ? journal : "XXXXXX");
+	if (journal ? mkdir(dir, 0700) < 0 && errno != EEXIST : !mkdtemp(dir))
 		return error_errno(err, errno, "can't make a folder in %s", all);
+	kept->stays = journal; /* before it is known to be ours */
 	kept->dir = steal(&dir);
 	_cleanup_free_ char *path = path_join(kept->dir, LOCK);
 	kept->lock = file_lock(path, false, err);
@@ -60,7 +63,7 @@ static int make_folder(struct kept *kept, const char *all, struct error *err)
 	return kept->fd < 0 ? error_errno(err, errno, "can't open %s", kept->dir) : 0;
 }
 
-int kept_open(struct kept **kept, struct error *err)
+int kept_open(const char *journal, struct kept **kept, struct error *err)
 {
 	_cleanup_free_ char *all = NULL;
 	int r = file_state_folder("kept", &all, err);
@@ -73,7 +76,7 @@ int kept_open(struct kept **kept, struct error *err)
 	remove_stale(all);
 	struct kept *made = xcalloc(1, sizeof(*made));
 	made->fd = made->lock = -1;
-	if ((r = make_folder(made, all, err)) < 0) {
+	if ((r = make_folder(made, all, journal, err)) < 0) {
 		kept_close(made);
 		return r;
 	}
@@ -85,12 +88,26 @@ void kept_close(struct kept *kept)
 {
 	if (!kept)
 		return;
-	if (kept->dir)
+	if (kept->dir && !kept->stays)
 		file_remove_tree(kept->dir, NULL);
 	cleanup_close(&kept->fd);
 	cleanup_close(&kept->lock);
 	free(kept->dir);
 	free(kept);
+}
+
+void kept_remove(const char *journal)
+{
+	_cleanup_free_ char *all = NULL, *dir = NULL;
+	if (file_state_folder("kept", &all, NULL) < 0)
+		return;
+	dir = path_join(all, journal);
+	if (!file_is_directory(dir))
+		return;
+	_cleanup_free_ char *path = path_join(dir, LOCK);
+	_cleanup_close_ int lock = file_lock(path, false, NULL);
+	if (lock >= 0)
+		file_remove_tree(dir, NULL);
 }
 
 /* Names. */

@@ -1,5 +1,6 @@
 /* The bytes of what was generated, kept until the next image: a clean or a failed compile may have removed the host's copy while a new
- * container needs it. A folder of files named by their hash. Blocking, for jobs; one user at a time. */
+ * container needs it. A folder of files named by their hash; that of a journal (sync/journal.h) outlives a killed skiff as long as the journal does.
+ * Blocking, for jobs; one user at a time. */
 #ifndef SYNC_KEPT_H
 #define SYNC_KEPT_H
 
@@ -8,10 +9,13 @@
 
 struct kept;
 
-/* <state directory>/kept/<a folder of this process's own>; folders that dead processes left are removed. */
-int kept_open(struct kept **kept, struct error *err);
-/* Removes the folder. NULL is fine. */
+/* <state directory>/kept/<journal>, with what is in it (-EWOULDBLOCK: somebody else has it); journal NULL: an empty folder of this process's own. Folders
+ * that nobody has and no journal needs are removed. */
+int kept_open(const char *journal, struct kept **kept, struct error *err);
+/* Removes the folder, unless it is a journal's. NULL is fine. */
 void kept_close(struct kept *kept);
+/* Removes that of a journal, which nobody has. */
+void kept_remove(const char *journal);
 
 /* Takes the file or link (never followed) as it is at one moment: a file between two equal fstats, else again. *path: of the copy, absolute, the
  * caller frees; *hash of the content or the link's target; *mode its st_mode. What is there already is not written again. -ENOENT: it is

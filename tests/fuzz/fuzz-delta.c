@@ -27,7 +27,7 @@ static void open_kept(void)
 		abort();
 	setenv("XDG_STATE_HOME", state, 1);
 	setlocale(LC_CTYPE, "C.UTF-8"); /* as main does */
-	if (kept_open(&kept, NULL) < 0)
+	if (kept_open(NULL, &kept, NULL) < 0)
 		abort();
 	atexit(close_kept);
 }

@@ -23,7 +23,7 @@ static int set_up(void **state)
 	f->directory = xstrdup("/tmp/skiff-delta-XXXXXX");
 	assert_non_null(mkdtemp(f->directory));
 	setenv("XDG_STATE_HOME", f->directory, 1);
-	assert_int_equal(kept_open(&f->kept, NULL), 0);
+	assert_int_equal(kept_open(NULL, &f->kept, NULL), 0);
 	*state = f;
 	return 0;
 }

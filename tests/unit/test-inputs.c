@@ -221,6 +221,20 @@ static void a_forged_baseline_is_refused(void **state)
 		}
 }
 
+static void what_changed_meanwhile_is_doubtful(void **state)
+{
+	struct project *p = *state;
+	CLEANUP(inputs_release) struct inputs before = {0}, after = {0};
+	assert_int_equal(sync_source_inputs(p->source, NULL, &before, NULL), 0);
+	write_text("ctx/site/a", "b");
+	assert_int_equal(unlink("ctx/site/sub/b"), 0);
+	assert_int_equal(sync_source_inputs(p->source, NULL, &after, NULL), 0);
+	inputs_doubt(&before, &after);
+	assert_int_equal(inputs_find(&before, "site/a")->mode, 0);
+	assert_int_equal(inputs_find(&before, "site/sub/b")->mode, 0);
+	assert_int_not_equal(inputs_find(&before, "site/a.b")->mode, 0);
+}
+
 static void old_baselines_go(void **state)
 {
 	(void)state;
@@ -244,6 +258,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_baseline_comes_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_damaged_baseline_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_forged_baseline_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_changed_meanwhile_is_doubtful, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(old_baselines_go, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/path.h"
+#include "sync/journal.h"
 #include "sync/kept.h"
 
 struct fixture {
@@ -28,7 +29,7 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(f->directory));
 	setenv("XDG_STATE_HOME", f->directory, 1);
 	assert_int_equal(chdir(f->directory), 0);
-	assert_int_equal(kept_open(&f->kept, NULL), 0);
+	assert_int_equal(kept_open(NULL, &f->kept, NULL), 0);
 	*state = f;
 	return 0;
 }
@@ -230,13 +231,13 @@ static void folders_of_the_dead(void **state)
 {
 	struct fixture *f = *state;
 	struct kept *second = NULL, *third = NULL;
-	assert_int_equal(kept_open(&second, NULL), 0);
+	assert_int_equal(kept_open(NULL, &second, NULL), 0);
 	assert_int_equal(folders(f), 2); /* the living keep theirs */
 	assert_int_equal(mkdir("skiff/kept/dead", 0700), 0);
 	assert_int_equal(mkdir("skiff/kept/killed", 0700), 0);
 	write_bytes("skiff/kept/killed/lock", "", 0, 0600);
 	write_bytes("skiff/kept/killed/0123", "bytes", 5, 0400);
-	assert_int_equal(kept_open(&third, NULL), 0);
+	assert_int_equal(kept_open(NULL, &third, NULL), 0);
 	assert_int_equal(folders(f), 3);
 	assert_false(file_exists("skiff/kept/dead"));
 	assert_false(file_exists("skiff/kept/killed"));
@@ -244,6 +245,40 @@ static void folders_of_the_dead(void **state)
 	kept_close(third);
 	kept_close(NULL);
 	assert_int_equal(folders(f), 1);
+}
+
+static void a_journals_folder_stays(void **state)
+{
+	struct fixture *f = *state;
+	CLEANUP(error_clear) struct error err = {0};
+	struct kept *first = NULL, *second = NULL;
+	_cleanup_free_ char *copy = NULL, *again = NULL;
+	struct hash hash;
+	unsigned mode;
+	write_bytes("src", "bytes", 5, 0600);
+	assert_int_equal(mkdir("skiff/journal", 0700), 0);
+	write_bytes("skiff/journal/j", "", 0, 0600);
+	assert_int_equal(kept_open("j", &first, NULL), 0);
+	assert_int_equal(kept_file(first, "src", &copy, &hash, &mode, NULL), 0);
+	assert_int_equal(kept_open("j", &second, &err), -EWOULDBLOCK);
+	kept_remove("j"); /* somebody has it */
+	assert_content(copy, "bytes", 5);
+	kept_close(first);
+	assert_int_equal(kept_open(NULL, &second, NULL), 0); /* clears away what nobody needs */
+	kept_close(second);
+	assert_content(copy, "bytes", 5);
+	assert_int_equal(kept_open("j", &first, NULL), 0);
+	assert_int_equal(kept_file(first, "src", &again, &hash, &mode, NULL), 0);
+	assert_string_equal(again, copy);
+	kept_close(first);
+	kept_remove("j");
+	assert_int_equal(folders(f), 1);
+	assert_int_equal(kept_open("j", &first, NULL), 0);
+	kept_close(first);
+	journal_remove("j");
+	assert_int_equal(kept_open(NULL, &second, NULL), 0);
+	kept_close(second);
+	assert_int_equal(folders(f), 1); /* it went with its journal */
 }
 
 /* A file that somebody writes all the time: a copy is what was there at one moment, or the file is said to keep changing. */
@@ -297,6 +332,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(disk_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(prunes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(folders_of_the_dead, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_journals_folder_stays, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(while_it_is_replaced, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
