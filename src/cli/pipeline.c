@@ -84,6 +84,8 @@ int pipeline_build(struct pipeline *p, struct error *err)
 		const char *image = p->config->artifacts.items[i]->image.value;
 		if (p->options->arguments.len > 0 && !strv_contains(&p->options->arguments, image))
 			continue;
+		if (p->leave_attached && config_is_attached(p->config, image))
+			continue;
 		int r = build_with_required(p, i, err);
 		if (r < 0)
 			return r;

@@ -14,6 +14,7 @@ struct pipeline { /* zero-initialised */
 	struct build_result *results; /* an artifact each; empty where it was not built */
 	bool *built;
 	size_t count;
+	bool leave_attached; /* what another tool builds and runs (deploy.attach) is not built */
 };
 
 /* Loads the configuration and opens the runtime; says what is wrong. 0 or the exit code. pipeline_release is due either way. */

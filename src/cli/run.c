@@ -5,12 +5,6 @@
 #include "cli/pipeline.h"
 #include "deploy/deploy.h"
 
-static bool deploys(const struct config *config, const struct artifact *artifact)
-{
-	return config->docker_images.len > 0 ? strv_contains(&config->docker_images, artifact->image.value)
-					     : !artifact->required_by_others;
-}
-
 static int deploy_all(struct pipeline *p, struct deployer *deployer, struct published_ports *ports, struct error *err)
 {
 	int r = deployer->ops->sweep(deployer, p->cancel, err);
@@ -26,7 +20,7 @@ static int deploy_all(struct pipeline *p, struct deployer *deployer, struct publ
 					       .image = artifact->image.value,
 					       .tag = p->results[i].tag,
 					       .image_id = p->results[i].image_id};
-		if (deploys(p->config, artifact))
+		if (config_deploys(p->config, artifact))
 			r = deployer->ops->deploy(deployer, &image, ports, p->cancel, err);
 	}
 	return r;
@@ -67,6 +61,7 @@ int command_run(const struct options *options)
 	int code = pipeline_open(&p, options, "run");
 	if (code != EXIT_DONE)
 		return code;
+	p.leave_attached = true;
 	int r = pipeline_build(&p, &err);
 	if (r == 0)
 		r = open_deployer(&p, &deployer, &err);

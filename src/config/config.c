@@ -14,6 +14,22 @@ const struct artifact *config_artifact(const struct config *config, const char *
 	return NULL;
 }
 
+bool config_is_attached(const struct config *config, const char *image)
+{
+	for vec_each (entry, &config->attach)
+		if (str_equal(entry->image.value, image))
+			return true;
+	return false;
+}
+
+bool config_deploys(const struct config *config, const struct artifact *artifact)
+{
+	if (config_is_attached(config, artifact->image.value))
+		return false;
+	bool listed = config->docker_images.len > 0 || (config->deploy_docker && config->attach.len > 0);
+	return listed ? strv_contains(&config->docker_images, artifact->image.value) : !artifact->required_by_others;
+}
+
 /* Freeing. */
 
 static void release_texts(struct text_list *list)
@@ -195,6 +211,12 @@ void config_free(struct config *config)
 	for vec_each (run, &config->run)
 		release_run(run);
 	vec_release(&config->run);
+	for vec_each (entry, &config->attach) {
+		free(entry->image.value);
+		free(entry->label.value);
+		free(entry->compose.value);
+	}
+	vec_release(&config->attach);
 	for vec_each (forward, &config->port_forward) {
 		free(forward->resource_type);
 		free(forward->resource_name);
@@ -242,6 +264,7 @@ static void decode_modules(struct loader *loader, struct config *config)
 			strv_push(&config->docker_images, config->artifacts.items[i]->image.value);
 	struct decoder decoder = {.d = &loader->d, .options = loader->options, .config = config};
 	resolve_artifacts(&decoder);
+	resolve_attached(&decoder);
 	if (!config->log_prefix)
 		config->log_prefix = xstrdup("auto");
 }

@@ -184,6 +184,15 @@ struct run_config { /* deploy.docker.run.IMAGE of skiff.yaml */
 	struct place place;
 };
 
+/* deploy.attach of skiff.yaml: containers that another tool runs. What it runs, skiff neither builds nor deploys, also where
+ * deploy.docker.images names it. */
+struct attach_config {
+	struct text image;   /* of an artifact that no other requires */
+	struct text label;   /* "KEY" or "KEY=VALUE"; value NULL: by `compose` */
+	struct text compose; /* a service of Docker Compose, "SERVICE" or "PROJECT/SERVICE"; value NULL: by `label` */
+	struct place place;
+};
+
 struct port_forward {
 	char *resource_type, *resource_name, *namespace_, *address; /* address default 127.0.0.1 */
 	unsigned port;						    /* 0 where port_name is given */
@@ -215,8 +224,9 @@ struct config {
 		bool use_docker_cli, try_import_missing;
 	} local;
 	bool deploy_docker;	   /* deploy.docker present, or nothing but docker can deploy this */
-	struct strv docker_images; /* deploy.docker.images; where it isn't written and docker deploys: every artifact */
+	struct strv docker_images; /* deploy.docker.images; where it isn't written and docker deploys: every artifact; without what is attached */
 	VEC(struct run_config) run; /* skiff.yaml */
+	VEC(struct attach_config) attach;
 	VEC(struct port_forward) port_forward;
 	bool status_check, status_check_set;
 	unsigned status_check_deadline_s;
@@ -257,6 +267,11 @@ char *config_schema(bool skiff_yaml) RETURNS_OWNED;
 
 /* The artifact of that image, exactly as written, or NULL. */
 const struct artifact *config_artifact(const struct config *config, const char *image);
+
+/* True if another tool runs its containers (deploy.attach). */
+bool config_is_attached(const struct config *config, const char *image);
+/* True if skiff starts containers of it. */
+bool config_deploys(const struct config *config, const struct artifact *artifact);
 
 const char *sync_mode_name(enum sync_mode mode);       /* "manual", "infer", "auto", "none" */
 const char *builder_kind_name(enum builder_kind kind); /* "docker", … */

@@ -40,6 +40,7 @@ void decode_signal(struct decoder *d, const struct yaml_node *value, void *targe
 void decode_status_check(struct decoder *d, const struct yaml_node *value, void *target);
 
 void finish_artifact(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_attach(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_artifact_dependency(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_generator(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_hook(struct decoder *d, const struct yaml_node *node, void *target);
@@ -54,5 +55,8 @@ void tag_rule_release(struct tag_rule *rule);
 
 /* When all documents are decoded: duplicate images, requires, cycles. */
 void resolve_artifacts(struct decoder *d);
+
+/* After it: what is attached is an artifact, and of nobody else's concern. */
+void resolve_attached(struct decoder *d);
 
 #endif

@@ -224,11 +224,11 @@ static const struct field logs_fields[] = {
 static SECTION(logs);
 
 static const struct field attach_fields[] = {
-	STRING("image", REQUIRED),
-	STRING("label", GROUP("way to find the container")),
-	STRING("compose", GROUP("way to find the container")),
+	TEXT("image", REQUIRED, AT(struct attach_config, image)),
+	TEXT("label", GROUP("way to find the containers"), AT(struct attach_config, label)),
+	TEXT("compose", GROUP("way to find the containers"), AT(struct attach_config, compose)),
 };
-static SECTION(attach);
+static SECTION(attach, .size = sizeof(struct attach_config), AT_PLACE(struct attach_config), .finish = finish_attach);
 
 static const struct field load_fields[] = {
 	COMMAND("command", REQUIRED),
@@ -246,7 +246,7 @@ static const struct field deploy_fields[] = {
 	BOOL("tolerateFailuresUntilDeadline"),
 	STRING("kubeContext"),
 	OBJECT("logs", logs, .flags = FIELD_MERGED),
-	OBJECTS("attach", attach, .flags = FIELD_LATER | FIELD_SKIFF),
+	OBJECTS("attach", attach, .flags = FIELD_SKIFF, AT(struct config, attach)),
 	OBJECT("load", load, .flags = FIELD_LATER | FIELD_SKIFF),
 	OBJECT("kustomize", old_kustomize, .flags = FIELD_LATER | FIELD_OLD, .instead = NO_KUBERNETES),
 };

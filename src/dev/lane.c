@@ -69,10 +69,7 @@ void lane_free(struct lane *lane)
 
 bool lane_deploys(const struct lane *lane)
 {
-	const struct strv *images = &lane->dev->config->docker_images;
-	if (images->len > 0)
-		return strv_contains(images, lane->artifact->image.value);
-	return !lane->artifact->required_by_others;
+	return config_deploys(lane->dev->config, lane->artifact);
 }
 
 void lane_set_error(struct lane *lane, const char *about, const char *message)

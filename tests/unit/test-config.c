@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "cases.h"
+#include "config/compose.h"
 #include "config/config.h"
 #include "sync/glob.h"
 
@@ -134,6 +135,9 @@ static void show_config(const struct config *config, const char *dir, struct str
 			 config->local.push, config->local.use_buildkit);
 	str_addf(out, "deploy with docker: %s\n", config->deploy_docker ? "yes" : "no");
 	show_strings("images", &config->docker_images, out);
+	for vec_each (entry, &config->attach)
+		str_addf(out, "attach %s to %s %s\n", entry->image.value, entry->label.value ? "label" : "compose",
+			 entry->label.value ? entry->label.value : entry->compose.value);
 }
 
 /* Running. */
@@ -240,6 +244,50 @@ static void cases_hold(void **state)
 	}
 	cases_release(&cases);
 	assert_true(ok);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	_cleanup_free_ char *dir = path_dir(path);
+	assert_int_equal(file_make_directories(dir, 0755, NULL), 0);
+	assert_int_equal(file_write_atomic(path, text, strlen(text), 0644, NULL), 0);
+}
+
+static void assert_project(const char *directory, const char *wanted)
+{
+	_cleanup_free_ char *absolute = path_absolute(directory);
+	_cleanup_free_ char *project = compose_project(absolute);
+	if (!str_equal(project, wanted))
+		fail_msg("%s: %s, not %s", directory, project ? project : "(none)", wanted ? wanted : "(none)");
+}
+
+static void compose_projects_are_named_as_compose_does(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/skiff-config-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(file_make_directories("none/web", 0755, NULL), 0);
+	write_file("_My.Shop-2/docker-compose.yml", "services: {}\n");
+	write_file("_My.Shop-2/web/Dockerfile", "FROM scratch\n");
+	write_file("named/compose.yaml", "name: Ware-House\nservices: {}\n");
+	write_file("variable/compose.yml", "name: ${PROJECT:-x}\n");
+	write_file("broken/compose.yml", "name: [\n");
+	write_file("env/compose.yaml", "name: other\n");
+	write_file("env/.env", "A=b\n# COMPOSE_PROJECT_NAME=no\nexport COMPOSE_PROJECT_NAME=\"from-env\"\r\n");
+	assert_project("none/web", NULL);
+	assert_project("_My.Shop-2", "myshop-2");
+	assert_project("_My.Shop-2/web", "myshop-2");
+	assert_project("named", "ware-house");
+	assert_project("variable", NULL);
+	assert_project("broken", "broken");
+	assert_project("env", "from-env");
+	setenv("COMPOSE_PROJECT_NAME", "chosen", 1);
+	assert_project("none/web", "chosen");
+	assert_project("env", "chosen");
+	unsetenv("COMPOSE_PROJECT_NAME");
+	assert_int_equal(chdir("/"), 0);
+	file_remove_tree(dir, NULL);
 }
 
 static int load_text(const char *text, size_t len, struct str *report)
@@ -365,6 +413,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cases_hold),
+		cmocka_unit_test(compose_projects_are_named_as_compose_does),
 		cmocka_unit_test(hostile_bytes_are_refused),
 		cmocka_unit_test(alias_bombs_stay_small),
 		cmocka_unit_test(depth_is_bounded),
