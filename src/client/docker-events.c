@@ -46,7 +46,8 @@ int docker_events(struct docker *docker, const char *label, void (*event)(void *
 		  struct cancel *cancel, struct error *err)
 {
 	struct event_stream events = {.text = {.max = EVENT_MAX}, .event = event, .data = data};
-	json_t *filters = json_pack("{s:[s], s:[s]}", "type", "container", "label", label);
+	json_t *filters = label ? json_pack("{s:[s], s:[s]}", "type", "container", "label", label)
+				: json_pack("{s:[s]}", "type", "container");
 	_cleanup_free_ char *text = filters ? json_dumps(filters, JSON_COMPACT) : NULL;
 	json_decref(filters);
 	if (!text)

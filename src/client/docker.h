@@ -79,7 +79,7 @@ void docker_stream_close(struct docker_stream *stream); /* takes NULL; the progr
 int docker_logs(struct docker *docker, const char *container, uint64_t since_ns, bool follow,
 		void (*line)(void *data, int stream, const char *line, size_t len), void *data, struct cancel *cancel,
 		struct error *err);
-/* GET /events of containers with a label ("skiff.run=ID", or "skiff.run"): each object borrowed. The first call is with NULL: from now on nothing is missed. */
+/* GET /events of containers with a label ("skiff.run=ID", or "skiff.run"; NULL: of all): each object borrowed. The first call is with NULL: from now on nothing is missed. */
 int docker_events(struct docker *docker, const char *label, void (*event)(void *data, const json_t *event), void *data,
 		  struct cancel *cancel, struct error *err);
 

@@ -19,7 +19,8 @@ void finish_attach(struct decoder *d, const struct yaml_node *node, void *target
 	if (compose->value && !names_service(compose->value))
 		diagnostics_error(d->d, compose->place, "'compose' takes SERVICE or PROJECT/SERVICE");
 	if (!label->value && !compose->value && node)
-		diagnostics_error(d->d, node->place, "one of 'label' and 'compose' must say which containers these are");
+		diagnostics_error(d->d, node->place,
+				  "one of 'label' and 'compose' must say which containers these are");
 }
 
 static void check_image(struct decoder *d, const struct attach_config *entry)

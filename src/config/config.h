@@ -223,8 +223,9 @@ struct config {
 		bool use_buildkit, use_buildkit_set;
 		bool use_docker_cli, try_import_missing;
 	} local;
-	bool deploy_docker;	   /* deploy.docker present, or nothing but docker can deploy this */
-	struct strv docker_images; /* deploy.docker.images; where it isn't written and docker deploys: every artifact; without what is attached */
+	bool deploy_docker; /* deploy.docker present, or nothing but docker can deploy this */
+	struct strv
+		docker_images; /* deploy.docker.images; where it isn't written and docker deploys: every artifact; without what is attached */
 	VEC(struct run_config) run; /* skiff.yaml */
 	VEC(struct attach_config) attach;
 	VEC(struct port_forward) port_forward;

@@ -29,4 +29,15 @@ void instances_release(struct instances *instances)
 		free(instance->base_id);
 	}
 	vec_release(instances);
+	free(steal(&instances->problem));
+}
+
+void attach_queries_release(struct attach_queries *queries)
+{
+	for vec_each (query, queries) {
+		free(query->image);
+		strv_release(&query->labels);
+		free(query->one_project);
+	}
+	vec_release(queries);
 }

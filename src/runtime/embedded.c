@@ -125,6 +125,7 @@ static int embedded_runtime_logs(struct runtime *rt, const struct instance *inst
 
 static void embedded_runtime_free(struct runtime *rt)
 {
+	attach_queries_release(&rt->attach);
 	free(rt);
 }
 

@@ -58,11 +58,12 @@ struct carry_report {
 void carry_report_release(struct carry_report *report);
 
 struct instance {
-	char *id;      /* the engine's */
-	char *name;    /* shown to people */
-	char *image;   /* as in the configuration */
-	char *base_id; /* the image that was built for it, without the agent's layer (label skiff.base); NULL: not told */
-	bool attached; /* another tool's: nothing of it is removed */
+	char *id;    /* the engine's */
+	char *name;  /* shown to people */
+	char *image; /* as in the configuration */
+	/* The image that was built for it, without the agent's layer (label skiff.base); of an attached one, the image that it runs. NULL: not told */
+	char *base_id;
+	bool attached; /* another tool's: nothing of it is started or removed */
 	bool running;
 	int exit_code;		/* where it is not running */
 	uint64_t logs_since_ns; /* what it wrote before this time of day is known; 0: nothing is */
@@ -70,6 +71,7 @@ struct instance {
 struct instances {
 	struct instance *items;
 	size_t len, cap;
+	char *problem; /* for a person: containers that were left out; NULL: none were */
 };
 void instances_release(struct instances *instances);
 
@@ -89,7 +91,7 @@ struct session;
 
 struct runtime_ops {
 	const char *name;
-	/* Containers of the run: by label and id, never by name. */
+	/* Containers of the run, and attached ones: by label and id, never by name. */
 	int (*list)(struct runtime *rt, const char *run_id, struct instances *out, struct cancel *cancel,
 		    struct error *err);
 	int (*open)(struct runtime *rt, const struct instance *instance, struct session **session,
@@ -132,9 +134,20 @@ struct runtime_ops {
 		.follow = of##_runtime_follow, .logs = of##_runtime_logs, .free = of##_runtime_free             \
 	}
 
+/* Containers that another tool runs, to be listed and followed with the run's own. One that two queries find is the first's; a skiff's own are
+ * nobody else's. */
+struct attach_query {
+	char *image;	    /* instance.image of what it finds */
+	struct strv labels; /* "KEY" or "KEY=VALUE": a container has all of them */
+	char *one_project; /* a Compose service whose project is not known: containers of two projects are left out. NULL: it is, or is no service */
+};
+VEC_TYPE(attach_queries, struct attach_query);
+void attach_queries_release(struct attach_queries *queries);
+
 struct runtime { /* first member of each runtime's own struct */
 	const struct runtime_ops *ops;
-	bool no_agent; /* --no-agent: for sessions that are opened from now on */
+	struct attach_queries attach; /* owned; set while no list or follow runs */
+	bool no_agent;		      /* --no-agent: for sessions that are opened from now on */
 };
 
 /* name "docker" or "embedded"; NULL: docker where an engine answers, else embedded with *fallback (may be NULL) saying why. */
