@@ -264,19 +264,24 @@ void batch_commit(uint32_t id, bool strict)
 	size_t count = batch_count();
 	bool atomic = true;
 	place_forget();
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		prepare(batch_op(i));
+		out_alive();
+	}
 	bool cancelled = strict && failures(&first);
 	for (size_t i = 0; cancelled && i < count; i++)
 		if (batch_op(i)->state == OP_READY)
 			batch_fail(batch_op(i), -ECANCELED, WIRE_REASON_CANCELLED);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		switch_one(batch_op(i));
+		out_alive();
+	}
 	for (size_t i = 0; i < count; i++) {
 		struct op *op = batch_op(i);
 		if (op->type == WIRE_DELETE && op->state == OP_READY) {
 			op->result_flags |= WIRE_ATOMIC;
 			carry_out(op, delete);
+			out_alive();
 		}
 	}
 	for (size_t i = 0; i < count; i++) {

@@ -97,6 +97,7 @@ static void index_old(struct large *l, uint64_t size)
 	for (bool more = l->pieces && l->wanted; more || held;) {
 		long n = more ? sys_pread(l->old, scratch + held, sizeof(scratch) - held, read_at) : 0;
 		more = n > 0;
+		out_alive();
 		held += n > 0 ? (size_t)n : 0;
 		read_at += n > 0 ? (uint64_t)n : 0;
 		size_t done = 0;
@@ -178,6 +179,7 @@ static void copy_known(struct large *l, struct op *op)
 		}
 		if (!add(l, op, scratch, run))
 			return;
+		out_alive();
 	}
 }
 

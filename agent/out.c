@@ -3,10 +3,19 @@
 #include "sys.h"
 
 enum { OUT_SIZE = 64 << 10, OUT_DIRECT = 8 << 10 /* longer data are not copied */ };
+enum { ALIVE_S = 1 };
 
 static unsigned char gathered[OUT_SIZE];
 static size_t held;
 static bool broken;
+static int64_t said; /* when something was sent last, in seconds */
+
+static int64_t now(void)
+{
+	struct timespec time;
+	sys_now(CLOCK_MONOTONIC, &time);
+	return time.tv_sec;
+}
 
 static void write_out(const unsigned char *bytes, size_t len)
 {
@@ -26,6 +35,8 @@ static void write_out(const unsigned char *bytes, size_t len)
 
 void out_flush(void)
 {
+	if (held)
+		said = now();
 	write_out(gathered, held);
 	held = 0;
 }
@@ -51,4 +62,12 @@ void out_message(const struct wire_message *message)
 		out_flush();
 		write_out(message->data.data, message->data.len);
 	}
+}
+
+void out_alive(void)
+{
+	if (now() - said <= ALIVE_S)
+		return;
+	out_message(&(struct wire_message){.type = WIRE_PONG});
+	out_flush();
 }

@@ -1,5 +1,7 @@
 #include "place.h"
 
+#include "out.h"
+
 unsigned char scratch[SCRATCH_SIZE];
 
 /* The directory that was found last: files come in groups. */
@@ -81,6 +83,7 @@ static int hash_content(const char *path, struct wire_hash *hash)
 		if (n == 0)
 			break;
 		wire_hasher_add(&hasher, scratch, (size_t)n);
+		out_alive();
 	}
 	*hash = wire_hasher_value(&hasher);
 	return 0;
@@ -181,6 +184,7 @@ static int remove_below(int dir, const char *name, int depth, const struct statx
 {
 	struct statx st;
 	int r;
+	out_alive();
 	if (depth > DEPTH_MAX)
 		return -ELOOP;
 	_cleanup_fd_ int fd = sys_openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);

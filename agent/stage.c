@@ -1,5 +1,7 @@
 #include "stage.h"
 
+#include "out.h"
+
 enum {
 	STAGED_SPARE = 96,     /* descriptors that are left for other things */
 	STAGED_MOST = 4096,    /* held open; what comes then gets its hidden name at once */
@@ -245,6 +247,7 @@ static int copy_content(int from, int to)
 		if (n <= 0)
 			return (int)n;
 		int r = write_bytes(to, scratch, (size_t)n);
+		out_alive();
 		if (r < 0)
 			return r;
 		at += (uint64_t)n;

@@ -143,13 +143,12 @@ static void take_code(struct asking *asking, size_t index, const struct wire_mes
 }
 
 /* One question. The answer's value, or what broke the line. */
-static int ask_one(struct agent *agent, struct wire_message *m, uint8_t answer, unsigned silence_ms,
-		   struct cancel *cancel, struct error *err)
+static int ask_one(struct agent *agent, struct wire_message *m, uint8_t answer, struct cancel *cancel,
+		   struct error *err)
 {
 	bool due[1] = {false};
 	struct asking asking = {.take = take_code, .type = answer, .due = due};
 	agent_begin(agent, 1, take_answer, &asking, cancel, err);
-	agent->silence_ms = silence_ms;
 	int r = ask(agent, &asking, 0, m);
 	if (r >= 0)
 		r = wait_for_all(agent, &asking);
@@ -160,14 +159,14 @@ static int ask_one(struct agent *agent, struct wire_message *m, uint8_t answer, 
 int agent_ping(struct agent *agent, struct cancel *cancel, struct error *err)
 {
 	struct wire_message m = {.type = WIRE_PING};
-	int r = ask_one(agent, &m, WIRE_PONG, AGENT_PING_MS, cancel, err);
+	int r = ask_one(agent, &m, WIRE_PONG, cancel, err);
 	return r < 0 ? r : 0;
 }
 
 int agent_supervise(struct agent *agent, int signal, int *code, struct cancel *cancel, struct error *err)
 {
 	struct wire_message m = {.type = WIRE_SUPERVISE, .value = (uint32_t)signal};
-	int r = ask_one(agent, &m, WIRE_RESULT, AGENT_SILENCE_MS, cancel, err);
+	int r = ask_one(agent, &m, WIRE_RESULT, cancel, err);
 	*code = r;
 	return r < 0 ? r : 0;
 }

@@ -57,9 +57,15 @@ static struct wire_message message_for(const struct carrying *c, size_t index, e
 	struct wire_message m = {.type = (uint8_t)type,
 				 .id = c->agent->base + (uint32_t)index,
 				 .path = agent_path(item->dest)};
+	static const struct hash none = {0};
+	bool content = type == WIRE_WRITE || type == WIRE_OPEN || type == WIRE_SYMLINK;
+	if (content && item->expects && !owner->ours) {
+		m.flags = hash_equal(item->expected, none) ? WIRE_EXPECT_NONE : WIRE_EXPECT;
+		m.expected = to_wire(item->expected);
+	}
 	if (type == WIRE_DELETE || !owner->owner)
 		return m;
-	m.flags = WIRE_OWNER | (owner->owner_if_new ? WIRE_OWNER_IF_NEW : 0);
+	m.flags |= WIRE_OWNER | (owner->owner_if_new ? WIRE_OWNER_IF_NEW : 0);
 	m.uid = owner->uid;
 	m.gid = owner->gid;
 	return m;
@@ -300,16 +306,23 @@ static int carry_round(struct carrying *c, struct cancel *cancel, struct error *
 	return r;
 }
 
-/* What arrived damaged has changed between two readings, here or there: to be carried again. */
+/* To be carried again: what arrived damaged has changed between two readings, here or there; and what is not expected, but was sent by ourselves before
+ * a line broke, and has changed here since. */
 static bool again(struct carrying *c)
 {
+	static const struct hash none = {0};
 	bool found = false;
 	for (size_t i = 0; i < c->carry->len; i++) {
-		if (c->items[i].code && c->items[i].reason == WIRE_REASON_DAMAGED) {
-			c->items[i].settled = false;
-			c->items[i].code = 0;
-			found = c->whole = true;
-		}
+		struct agent_item *item = &c->items[i];
+		bool damaged = item->code && item->reason == WIRE_REASON_DAMAGED;
+		item->ours = item->code && item->reason == WIRE_REASON_EXPECTED && !hash_equal(item->before, none) &&
+			     hash_equal(item->found, item->before);
+		if (!damaged && !item->ours)
+			continue;
+		item->settled = false;
+		item->code = 0;
+		c->whole = c->whole || damaged;
+		found = true;
 	}
 	return found;
 }
@@ -323,7 +336,8 @@ static void reset(struct agent_item *item)
 	*item = (struct agent_item){.owner = item->owner,
 				    .owner_if_new = item->owner_if_new,
 				    .uid = item->uid,
-				    .gid = item->gid};
+				    .gid = item->gid,
+				    .before = item->hash};
 }
 
 int agent_carry(struct agent *agent, const struct carry *carry, struct agent_item *items, uint64_t *bytes,

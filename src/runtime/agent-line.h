@@ -7,8 +7,6 @@
 
 enum {
 	AGENT_GATHER = 256 << 10, /* bytes that are gathered before they are sent */
-	AGENT_SILENCE_MS = 60000, /* without a byte while an answer is due: the line is taken for broken */
-	AGENT_PING_MS = 5000,	  /* the same, for the answer to a ping */
 	AGENT_BUFFER = 2 * WIRE_FRAME_MAX,
 };
 
@@ -24,7 +22,7 @@ struct agent {
 	void *data;
 	uint32_t base; /* the first question's id */
 	size_t count;
-	unsigned silence_ms;
+	unsigned patience_ms;
 	struct cancel *cancel;
 	struct error *err;
 };

@@ -11,7 +11,6 @@ void agent_begin(struct agent *agent, size_t count,
 	agent->base = agent->next_id;
 	agent->count = count;
 	agent->next_id += (uint32_t)count;
-	agent->silence_ms = AGENT_SILENCE_MS;
 	agent->cancel = cancel;
 	agent->err = err;
 	str_clear(&agent->out);
@@ -30,6 +29,7 @@ void agent_take_result(struct agent_item *item, const struct wire_message *m)
 	item->code = (int)m->value;
 	item->reason = (enum wire_reason)m->reason;
 	item->atomic = m->flags & WIRE_ATOMIC;
+	item->found = (struct hash){m->hash.high, m->hash.low};
 	item->above_mode = m->mode;
 	item->above_uid = m->uid;
 	item->above_gid = m->gid;
@@ -79,7 +79,7 @@ static int take_bytes(void *data, const void *bytes, size_t len)
 static int turn(struct agent *agent, const char **out, size_t *len)
 {
 	return agent->transport.turn(agent->transport.data, out, len, take_bytes, agent, agent->cancel,
-				     agent->silence_ms, agent->err);
+				     agent->patience_ms, agent->err);
 }
 
 int agent_flush(struct agent *agent)
@@ -130,11 +130,21 @@ const struct wire_message *agent_hello(const struct agent *agent)
 	return &agent->hello;
 }
 
-int agent_open(struct agent_transport transport, const struct agent_program *program, struct agent **opened,
-	       struct cancel *cancel, struct error *err)
+/* Where it can't read its own program (no /proc), it is believed. */
+static bool is_ours(const struct wire_message *hello, const struct agent_program *program)
+{
+	if (!program)
+		program = agent_program_for(hello->value == WIRE_ARCH_AARCH64 ? "arm64" : "amd64");
+	bool told = hello->hash.high || hello->hash.low;
+	return program && (!told || wire_hash_equal(hello->hash, wire_hash_bytes(program->bytes, program->len)));
+}
+
+int agent_open(struct agent_transport transport, const struct agent_program *program, unsigned patience_ms,
+	       struct agent **opened, struct cancel *cancel, struct error *err)
 {
 	struct agent *agent = xcalloc(1, sizeof(*agent));
 	agent->transport = transport;
+	agent->patience_ms = patience_ms;
 	agent->next_id = 1; /* 0 is nobody's question */
 	agent_begin(agent, 0, NULL, NULL, cancel, err);
 	wire_input_init(&agent->input, xmalloc(AGENT_BUFFER), AGENT_BUFFER, WIRE_FROM_AGENT);
@@ -143,10 +153,8 @@ int agent_open(struct agent_transport transport, const struct agent_program *pro
 							.version = WIRE_VERSION});
 	if (r >= 0)
 		r = agent_wait(agent, &agent->input.greeted, NULL);
-	struct wire_hash is = agent->hello.hash;
-	if (r >= 0 && program && (is.high || is.low) &&
-	    !wire_hash_equal(is, wire_hash_bytes(program->bytes, program->len)))
-		r = error_set(err, EPROTO, "the agent in the container is not the one that was put there");
+	if (r >= 0 && !is_ours(&agent->hello, program))
+		r = error_set(err, EPROTO, "the agent in the container is not this skiff's");
 	if (r < 0) {
 		agent_close(agent);
 		return r;

@@ -7,6 +7,8 @@
 #include "runtime/runtime.h"
 #include "wire/wire.h"
 
+enum { AGENT_SILENCE_MS = 5000 }; /* for a system in good health */
+
 /* What carries the bytes. */
 struct agent_transport {
 	void *data;
@@ -19,9 +21,10 @@ struct agent_transport {
 struct agent;
 
 /* Takes the transport over, in any case. The HELLOs are exchanged and checked: the version, and where the agent can say it, that it is this program
- * (NULL: any). */
-int agent_open(struct agent_transport transport, const struct agent_program *program, struct agent **agent,
-	       struct cancel *cancel, struct error *err);
+ * (NULL: the one for its architecture). patience_ms: so long may it be silent while an answer is due (AGENT_SILENCE_MS; at
+ * work it gives a sign of life each second). */
+int agent_open(struct agent_transport transport, const struct agent_program *program, unsigned patience_ms,
+	       struct agent **agent, struct cancel *cancel, struct error *err);
 void agent_close(struct agent *agent); /* takes NULL */
 const struct wire_message *agent_hello(const struct agent *agent);
 
@@ -34,8 +37,11 @@ struct agent_item { /* beside a carry_item: in, who shall own it; out, how it we
 	enum wire_reason reason;
 	char *words; /* what went wrong on this side; owned */
 	bool skipped, settled;
+	bool ours; /* what is there was sent in an earlier round: it need not be what is expected */
 	bool atomic;
-	struct hash hash;
+	struct hash hash;			   /* of what was sent */
+	struct hash found;			   /* with WIRE_REASON_EXPECTED: what is there; zero: nothing */
+	struct hash before;			   /* what an earlier round has sent: that may be there */
 	uint32_t above_mode, above_uid, above_gid; /* of the directory, with a code */
 };
 

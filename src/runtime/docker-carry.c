@@ -40,6 +40,9 @@ static const struct {
 	 "rebuild the image"},
 	{WIRE_REASON_DIRECTORY, "its directory may not be written", NULL},
 	{WIRE_REASON_SPACE, "no space is left", NULL},
+	{WIRE_REASON_EXPECTED,
+	 "what is there is not what the sources say: the image's build, or the container, has changed it",
+	 "a rebuild makes it anew"},
 };
 
 /* The line of a Dockerfile that would let the agent's user write there. */
@@ -78,13 +81,15 @@ static int fill_report(struct session *s, const struct carry *carry, const struc
 	for (size_t i = 0; i < carry->len; i++) {
 		struct carry_result *result = &report->results[i];
 		result->skipped = items[i].skipped;
+		result->unexpected = items[i].code && items[i].reason == WIRE_REASON_EXPECTED;
+		result->hash = result->unexpected ? items[i].found : items[i].hash;
 		if (items[i].code)
 			explain(s, carry->items[i].dest, &items[i], result);
-		else
-			result->hash = items[i].hash;
+		if (result->unexpected)
+			result->code = EEXIST; /* also where nothing is there */
 		report->atomic = report->atomic && (items[i].code || items[i].skipped || items[i].atomic);
 		if (items[i].code && r == 0)
-			r = error_set(err, items[i].code, "%s", result->message);
+			r = error_set(err, result->code, "%s", result->message);
 	}
 	return r;
 }
@@ -133,7 +138,8 @@ int docker_runtime_apply(struct session *s, const struct carry *carry, struct ca
 		if (!path_is_safe_destination(carry->items[i].dest))
 			return error_set(err, EINVAL, "not a destination: %s", carry->items[i].dest);
 	int r = carry->len ? apply_by_agent(s, carry, report, cancel, &why) : -ENOTSUP;
-	if (r < 0 && !report->len && !cancel_requested(cancel))
+	/* What waits in a paused container's line would overwrite what came there by another way. */
+	if (r < 0 && r != -EBUSY && !report->len && !cancel_requested(cancel))
 		r = docker_archive_apply(s, carry, report, cancel, err);
 	else if (r < 0)
 		error_move(err, &why);
@@ -201,6 +207,7 @@ static int ping_work(struct session *s, struct agent *agent, void *data, struct 
 
 int docker_runtime_ping(struct session *s, struct cancel *cancel, struct error *err)
 {
-	int r = s->agent ? docker_with_agent(s, ping_work, NULL, cancel, err) : 0;
-	return r == -ENOTSUP ? 0 : r;
+	CLEANUP(error_clear) struct error why = {0};
+	int r = docker_with_agent(s, ping_work, NULL, cancel, &why);
+	return r < 0 && r != -ENOTSUP ? error_move(err, &why) : 0;
 }

@@ -27,8 +27,10 @@ struct session {
 	struct docker *docker; /* the runtime's */
 	char *id;
 	char *name;
+	char *image_id;
 	char *user; /* as configured; "" for root */
-	bool running;
+	bool running, paused;
+	bool stale;	/* the agent was lost: what is known may be of before a restart */
 	bool read_only; /* the root file system */
 	enum image_agent image_agent;
 	bool root_temporary;
@@ -38,20 +40,31 @@ struct session {
 	bool cannot_ask;	  /* the container has no program for it */
 	struct accounts accounts; /* docker_accounts */
 	bool accounts_read;
-	struct agent *agent; /* NULL: none is open */
-	bool no_agent;	     /* not wanted, or it can't run here */
-	char *agent_note;    /* why, until it was reported */
+	struct agent *agent;	 /* NULL: none is open */
+	bool no_agent;		 /* not wanted, or there is none for this machine */
+	bool supervised;	 /* its entry point is `agent supervise` */
+	unsigned agent_failures; /* since one last worked */
+	uint64_t agent_after_ns; /* monotonic: none is tried before */
+	unsigned agent_slow;	 /* how often it was silent for too long: maybe its machine is slow */
+	bool agent_told;	 /* that there is none */
+	char *agent_note;	 /* in words, until it was reported */
 };
+
+/* What is known of the container, anew: the agent's line and all that was looked up are dropped. -ENOENT: it is gone. */
+int docker_refresh(struct session *session, struct cancel *cancel, struct error *err);
+
+/* Only how it is now. */
+int docker_state(struct session *session, bool *running, bool *paused, struct cancel *cancel, struct error *err);
 
 /* The container's /etc/passwd and /etc/group through the archive API, read when a session first needs a name; a link there, or a file of more than
  * ACCOUNTS_MAX, counts as none. 0, or what broke the line. */
 int docker_accounts(struct session *session, struct cancel *cancel, struct error *err);
 
-/* The session's agent, put there and started where it is not open yet; NULL: there can be none. -ECANCELED only where it was cancelled. */
-int docker_agent(struct session *session, struct agent **agent, struct cancel *cancel, struct error *err);
+/* Opens the session's agent, where there can be one now. 0 also where there can't. */
+int docker_open_agent(struct session *session, struct cancel *cancel, struct error *err);
 
-/* Has work done by the agent. Negative: the line broke (or it was cancelled), and all may be asked again: done once, over a new line. -ENOTSUP: there is no
- * agent; another error: it was lost each time. */
+/* Has work done by the agent, which is opened where it is not; a line that breaks is opened once more, and all is asked again. work: negative where the line broke. What it
+ * returned, or: -ENOTSUP, there is no agent (now); -EBUSY, the container is paused; -ECANCELED; another error: it was lost each time, and is not tried again for a while. */
 int docker_with_agent(struct session *session,
 		      int (*work)(struct session *session, struct agent *agent, void *data, struct cancel *cancel,
 				  struct error *err),

@@ -29,12 +29,12 @@ static void forget(struct session *session)
 	vec_clear(&session->mounts);
 	free(steal(&session->user));
 	free(steal(&session->name));
+	free(steal(&session->image_id));
 	accounts_release(&session->accounts);
 	session->accounts_read = false;
 	look_close(&session->look);
 	map_release(&session->asked, free);
 	agent_close(steal(&session->agent));
-	free(steal(&session->agent_note));
 	session->cannot_ask = false;
 }
 
@@ -63,19 +63,42 @@ static enum image_agent agent_of_image(const json_t *labels)
 	return str_equal(told, ours) ? IMAGE_AGENT_SAME : IMAGE_AGENT_OTHER;
 }
 
-static int inspect(struct session *session, struct cancel *cancel, struct error *err)
+static bool is_supervised(const json_t *inspected)
+{
+	const json_t *arguments = json_object_get(inspected, "Args");
+	return str_equal(docker_text(inspected, "Path"), AGENT_PATH) &&
+	       str_equal(json_string_value(json_array_get(arguments, 0)), "supervise");
+}
+
+int docker_state(struct session *session, bool *running, bool *paused, struct cancel *cancel, struct error *err)
+{
+	json_t *inspected = NULL;
+	int r = docker_inspect(session->docker, session->id, &inspected, cancel, err);
+	const json_t *state = json_object_get(inspected, "State");
+	*running = json_is_true(json_object_get(state, "Running"));
+	*paused = json_is_true(json_object_get(state, "Paused"));
+	json_decref(inspected);
+	return r;
+}
+
+int docker_refresh(struct session *session, struct cancel *cancel, struct error *err)
 {
 	json_t *inspected = NULL;
 	int r = docker_inspect(session->docker, session->id, &inspected, cancel, err);
 	if (r < 0)
 		return error_wrap(err, "can't look at the container");
 	const json_t *state = json_object_get(inspected, "State");
+	const json_t *config = json_object_get(inspected, "Config");
 	const char *name = docker_text(inspected, "Name");
 	forget(session);
 	session->name = xstrdup(*name == '/' ? name + 1 : name);
-	session->user = xstrdup(docker_text(json_object_get(inspected, "Config"), "User"));
+	session->image_id = xstrdup(docker_text(inspected, "Image"));
+	session->user = xstrdup(docker_text(config, "User"));
 	session->running = json_is_true(json_object_get(state, "Running"));
-	session->image_agent = agent_of_image(json_object_get(json_object_get(inspected, "Config"), "Labels"));
+	session->paused = json_is_true(json_object_get(state, "Paused"));
+	session->supervised = is_supervised(inspected);
+	session->image_agent = agent_of_image(json_object_get(config, "Labels"));
+	session->stale = false;
 	read_mounts(session, inspected);
 	look_open(&session->look, session->running ? (int)json_integer_value(json_object_get(state, "Pid")) : 0,
 		  session->id);
@@ -89,6 +112,7 @@ static int inspect(struct session *session, struct cancel *cancel, struct error 
 static void docker_runtime_close(struct session *session)
 {
 	forget(session);
+	free(session->agent_note);
 	vec_release(&session->mounts);
 	free(session->id);
 	free(session);
@@ -102,10 +126,9 @@ static int docker_runtime_open(struct runtime *rt, const struct instance *instan
 	s->look.pidfd = -1;
 	s->no_agent = rt->no_agent;
 	s->id = xstrdup(instance->id);
-	struct agent *agent;
-	int r = inspect(s, cancel, err);
+	int r = docker_refresh(s, cancel, err);
 	if (r >= 0)
-		r = docker_agent(s, &agent, cancel, err);
+		r = docker_open_agent(s, cancel, err);
 	if (r < 0) {
 		docker_runtime_close(s);
 		return r;
@@ -121,15 +144,48 @@ static int docker_runtime_run(struct session *session, const char *const *argv, 
 	return docker_exec_run(session->docker, session->id, &exec, cancel, err);
 }
 
+static int supervise_work(struct session *session, struct agent *agent, void *data, struct cancel *cancel,
+			  struct error *err)
+{
+	int *signal = data, code = 0;
+	int r = agent_supervise(agent, *signal, &code, cancel, err);
+	(void)session;
+	*signal = code;
+	return r;
+}
+
+/* By the agent, where it supervises the program. -ENOTSUP: it does not, or can't be reached. */
+static int restart_program(struct session *session, int signal, struct cancel *cancel, struct error *err)
+{
+	static const int unreachable[] = {ECONNREFUSED, EACCES, EPIPE};
+	CLEANUP(error_clear) struct error why = {0};
+	int code = signal;
+	int r = session->supervised ? docker_with_agent(session, supervise_work, &code, cancel, &why) : -ENOTSUP;
+	if (r < 0)
+		return r == -EBUSY || r == -ECANCELED ? error_move(err, &why) : -ENOTSUP;
+	for (size_t i = 0; i < ARRAY_LEN(unreachable); i++)
+		if (code == unreachable[i])
+			return -ENOTSUP;
+	return code ? error_set(err, code,
+				signal > 0 ? "can't signal the program in %s: %s"
+					   : "the program in %s can't be started again: %s",
+				session->name, strerror(code))
+		    : 0;
+}
+
 static int docker_runtime_restart(struct session *session, int signal, struct cancel *cancel, struct error *err)
 {
+	int r = restart_program(session, signal, cancel, err);
+	if (r != -ENOTSUP)
+		return r;
 	_cleanup_free_ char *id = docker_escape(session->id);
 	_cleanup_free_ char *path = signal > 0 ? xasprintf("/containers/%s/kill?signal=%d", id, signal)
 					       : xasprintf("/containers/%s/restart?t=%d", id, RESTART_GRACE_S);
-	int r = docker_call(session->docker, "POST", path, NULL, NULL, cancel, err);
+	r = docker_call(session->docker, "POST", path, NULL, NULL, cancel, err);
 	if (r < 0)
 		return error_wrap(err, signal > 0 ? "can't signal %s" : "can't restart %s", session->name);
-	return signal > 0 ? 0 : inspect(session, cancel, err);
+	session->stale = session->stale || signal <= 0; /* the agent went with it */
+	return signal > 0 ? 0 : docker_refresh(session, cancel, err);
 }
 
 static int docker_runtime_logs(struct runtime *rt, const struct instance *instance,

@@ -26,8 +26,9 @@ struct carry_item {
 	 * skiff may not give files away (embedded, not as root) it counts for nothing. An unknown name: the item fails, EINVAL. */
 	char *owner;
 	bool owner_if_new; /* what is replaced keeps its owner all the same */
-	/* A file that skiff writes there for the first time: `expected` is the content (a link's target) that the image is known to hold. Where something else
-	 * is there, and not the new content already, the item fails with EEXIST and `unexpected`. Without an agent it counts for nothing. */
+	/* A file or link that skiff writes there for the first time: `expected` is the content (a link's target) that the image is known to hold; zero: nothing. Where
+	 * something else is there, and not the new content already, the item fails with EEXIST and `unexpected`. After a call that broke the line, whose items may be there
+	 * in part, it may be asked again as long as the sources are the same. Without an agent it counts for nothing. */
 	bool expects;
 	struct hash expected;
 };

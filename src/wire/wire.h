@@ -78,8 +78,8 @@ enum wire_type {
 	WIRE_CONTENT,
 	WIRE_OUTPUT, /* value: 1 stdout, 2 stderr */
 	WIRE_EXIT,   /* value: status, 128 + n for a signal; reason, errno in count: it did not start */
-	WIRE_PONG,
-	WIRE_BYE, /* the agent ends; value: errno, text: why */
+	WIRE_PONG,   /* also unasked, id 0, where a request takes long: a sign of life each second */
+	WIRE_BYE,    /* the agent ends; value: errno, text: why */
 };
 
 enum wire_flag {

@@ -55,7 +55,7 @@ void start(struct fixture *f, const char *fmt, ...)
 	va_start(ap, fmt);
 	_cleanup_free_ char *options = xvasprintf(fmt, ap);
 	va_end(ap);
-	host_do("docker run -d --label skiff.run=%s --label skiff.image=web %s", run_id, options);
+	host_do("docker run -d --network none --label skiff.run=%s --label skiff.image=web %s", run_id, options);
 	assert_int_equal(runtime->ops->list(runtime, run_id, &f->instances, NULL, &f->err), 0);
 	assert_int_equal(f->instances.len, 1);
 	assert_int_equal(runtime->ops->open(runtime, &f->instances.items[0], &f->session, NULL, &f->err), 0);

@@ -87,6 +87,10 @@ static void read_only_root(void **state)
 	assert_null(f->report.note); /* said once */
 }
 
+#define SIGNAL_AGENTS(signal)                                                                             \
+	"for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in /.skiff/agent*) kill -" signal " " \
+	"${p#/proc/};; esac; done"
+
 /* Whatever ends it, the next files are carried by a new one. */
 static void lost_and_found(void **state)
 {
@@ -94,9 +98,7 @@ static void lost_and_found(void **state)
 	start(f, STAY);
 	struct agent *first = f->session->agent;
 	assert_non_null(first);
-	assert_inside(f, "",
-		      "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline) in /.skiff/agent*) kill -9 "
-		      "${p#/proc/};; esac; done");
+	assert_inside(f, "", SIGNAL_AGENTS("9"));
 	carry_text(f, "again", "/a");
 	assert_applied(f);
 	assert_true(f->report.atomic);
@@ -209,6 +211,173 @@ static void could_be_written(void **state)
 	assert_non_null(strstr(f->report.results[0].message, "owned by 33:"));
 }
 
+static void carry_expecting(struct fixture *f, const char *text, const char *dest, const char *expected)
+{
+	carry_text(f, text, dest);
+	struct carry_item *item = &f->carry.items[f->carry.len - 1];
+	item->expects = true;
+	item->expected = expected ? hash_bytes(expected, strlen(expected)) : (struct hash){0};
+}
+
+static void what_is_expected(void **state)
+{
+	struct fixture *f = *state;
+	start(f, STAY);
+	assert_inside(f, "", "printf built >/x; ln -s to /l");
+	carry_expecting(f, "new", "/x", "sources");
+	assert_int_equal(apply(f), -EEXIST);
+	assert_int_equal(f->report.results[0].code, EEXIST);
+	assert_true(f->report.results[0].unexpected);
+	assert_true(hash_equal(f->report.results[0].hash, hash_bytes("built", 5)));
+	carry_expecting(f, "new", "/x", NULL);
+	assert_int_equal(apply(f), -EEXIST);
+	carry_expecting(f, "new", "/none", "something");
+	assert_int_equal(apply(f), -EEXIST);
+	assert_true(f->report.results[0].unexpected);
+	assert_true(hash_equal(f->report.results[0].hash, (struct hash){0}));
+	assert_inside(f, "built no", "cat /x; [ -e /none ] || echo ' no'");
+	carry_expecting(f, "new", "/x", "built");
+	assert_applied(f);
+	assert_false(f->report.results[0].unexpected);
+	carry_expecting(f, "new", "/x", "built"); /* it is there already */
+	assert_applied(f);
+	carry_expecting(f, "new", "/none", NULL);
+	assert_applied(f);
+	host_do("ln -s elsewhere src/sym");
+	add(f, CARRY_SYMLINK, "sym", "/l", MODE_HOST);
+	f->carry.items[0].expects = true;
+	f->carry.items[0].expected = hash_bytes("to", 2);
+	assert_applied(f);
+	assert_inside(f, "newnewelsewhere", "cat /x /none; readlink /l");
+}
+
+#define WITH_AGENT "skiff-test/with-agent:latest"
+
+static void make_image_with_agent(void)
+{
+	const struct agent_program *program = agent_program_for("amd64");
+	_cleanup_free_ char *path = xasprintf("%s/agent", folder), *id = agent_programs_id();
+	assert_int_equal(file_write_atomic(path, program->bytes, program->len, 0755, NULL), 0);
+	host_do("rm -rf with && mkdir with && cp agent with/ && printf 'FROM " IMAGE
+		"\\nCOPY agent /.skiff/agent\\nLABEL skiff.agent=%s\\n' >with/Dockerfile && "
+		"DOCKER_BUILDKIT=0 docker build -q -t " WITH_AGENT " with",
+		id);
+}
+
+/* Also where nothing can be put. */
+static void agent_of_the_image(void **state)
+{
+	struct fixture *f = *state;
+	make_image_with_agent();
+	start(f, "--read-only --user 65532 -v /data " WITH_AGENT " sleep 1000");
+	assert_non_null(f->session->agent);
+	carry_text(f, "x", "/data/x");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	assert_null(f->report.note);
+	carry_text(f, "x", "/etc/x");
+	assert_int_equal(apply(f), -EROFS);
+	assert_inside(f, "x/.skiff/agent", "cat /data/x; ls /.skiff/agent");
+}
+
+static void another_agent_in_the_image(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *id = agent_programs_id();
+	make_image_with_agent();
+	start(f,
+	      "--label skiff.agent=%s --entrypoint sh " IMAGE
+	      " -c 'mkdir /.skiff && cp /bin/busybox /.skiff/agent && sleep 1000'",
+	      id);
+	assert_non_null(f->session->agent);
+	carry_text(f, "x", "/x");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	assert_inside(f, "agent", "ls /.skiff");
+}
+
+/* Waits until a shell's condition holds in the container. */
+static void wait_inside(struct fixture *f, const char *condition)
+{
+	_cleanup_free_ char *line =
+		xasprintf("for i in $(seq 500); do %s && exit; usleep 20000; done; echo late", condition);
+	assert_inside(f, "", line);
+}
+
+static void restarts_the_program(void **state)
+{
+	struct fixture *f = *state;
+	make_image_with_agent();
+	start(f,
+	      "--entrypoint /.skiff/agent " WITH_AGENT " supervise -- sh -c 'trap \"echo hup >>/runs\" HUP; echo run "
+	      ">>/runs; while :; do sleep 1000 & wait; done'");
+	const struct agent *agent = f->session->agent;
+	assert_true(f->session->supervised);
+	wait_inside(f, "grep -q run /runs");
+	assert_int_equal(runtime->ops->restart(f->session, 0, NULL, &f->err), 0);
+	wait_inside(f, "[ $(grep -c run /runs) = 2 ]");
+	assert_int_equal(runtime->ops->restart(f->session, 1, NULL, &f->err), 0);
+	wait_inside(f, "grep -q hup /runs");
+	assert_ptr_equal(f->session->agent, agent);
+	_cleanup_free_ char *now = host("docker inspect -f '{{.State.Running}} {{.RestartCount}}' %s", container(f));
+	assert_string_equal(now, "true 0");
+}
+
+static void paused(void **state)
+{
+	struct fixture *f = *state;
+	start(f, STAY);
+	host_do("docker pause %s", container(f));
+	uint64_t begin = monotonic_ns();
+	carry_text(f, "one", "/x");
+	assert_int_equal(apply(f), -EBUSY);
+	assert_non_null(strstr(f->err.message, "is paused"));
+	assert_int_equal(f->report.len, 0);
+	carry_text(f, "two", "/x");
+	assert_int_equal(apply(f), -EBUSY);
+	assert_int_equal(runtime->ops->ping(f->session, NULL, NULL), -EBUSY);
+	assert_true(monotonic_ns() - begin < 4000000000);
+	runtime->ops->close(steal(&f->session));
+	assert_int_equal(runtime->ops->open(runtime, &f->instances.items[0], &f->session, NULL, &f->err), 0);
+	host_do("docker unpause %s", container(f));
+	carry_text(f, "three", "/x");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	assert_inside(f, "three", "cat /x");
+}
+
+/* Nobody knows whether it goes on: another one takes its place, and nothing of the first is done later. */
+static void stopped_agent(void **state)
+{
+	struct fixture *f = *state;
+	start(f, STAY);
+	assert_inside(f, "", SIGNAL_AGENTS("STOP"));
+	carry_text(f, "after", "/x");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	assert_int_equal(runtime->ops->ping(f->session, NULL, &f->err), 0);
+	assert_inside(f, "", SIGNAL_AGENTS("CONT"));
+	assert_inside(f, "after", "cat /x");
+}
+
+static void restarted_by_others(void **state)
+{
+	struct fixture *f = *state;
+	start(f, STAY);
+	host_do("docker restart -t 0 %s", container(f));
+	carry_text(f, "a", "/x");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+	host_do("docker stop -t 0 %s", container(f));
+	carry_text(f, "b", "/x");
+	assert_applied(f);
+	host_do("docker start %s", container(f));
+	assert_inside(f, "b", "cat /x");
+	carry_text(f, "c", "/x");
+	assert_applied(f);
+	assert_true(f->report.atomic);
+}
+
 static void large_files(void **state)
 {
 	struct fixture *f = *state;
@@ -272,9 +441,22 @@ static void how_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(all_kinds),      TEST(owners_by_name),   TEST(nothing_but_a_program),
-		TEST(read_only_root), TEST(lost_and_found),   TEST(what_is_there),
-		TEST(many_looks),     TEST(could_be_written), TEST(large_files),
+		TEST(all_kinds),
+		TEST(owners_by_name),
+		TEST(nothing_but_a_program),
+		TEST(read_only_root),
+		TEST(lost_and_found),
+		TEST(what_is_there),
+		TEST(many_looks),
+		TEST(could_be_written),
+		TEST(what_is_expected),
+		TEST(agent_of_the_image),
+		TEST(another_agent_in_the_image),
+		TEST(restarts_the_program),
+		TEST(paused),
+		TEST(stopped_agent),
+		TEST(restarted_by_others),
+		TEST(large_files),
 		TEST(how_long),
 	};
 	cmocka_set_test_filter(getenv("SKIFF_TEST")); /* one alone, by hand */
