@@ -10,6 +10,7 @@ static struct op *ops;
 static size_t count;
 static char *bytes;
 static size_t bytes_used;
+static bool ended;
 
 size_t batch_count(void)
 {
@@ -24,6 +25,11 @@ struct op *batch_op(size_t index)
 uint32_t batch_number(const struct op *op)
 {
 	return (uint32_t)(op - ops) + 1;
+}
+
+bool batch_is_first(void)
+{
+	return !ended;
 }
 
 struct op *batch_find(uint32_t id)
@@ -178,6 +184,7 @@ void batch_abort(void)
 		sys_forget(bytes, bytes_used);
 	if (count * sizeof(*ops) > BYTES_FORGET)
 		sys_forget(ops, count * sizeof(*ops));
+	ended = ended || count > 0;
 	count = bytes_used = 0;
 	stage_reset();
 }

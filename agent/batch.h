@@ -23,7 +23,9 @@ struct op {
 	struct wire_hash hash, expected;
 	uint64_t size;
 	int fd;		   /* of what is staged; -1: none */
+	bool fresh;	   /* nothing was there when it was staged */
 	bool hidden;	   /* it has a hidden name */
+	bool twin;	   /* another one of this batch has the hidden name that it would have */
 	size_t hidden_len; /* the hidden name's directory: so much of the path */
 
 	int code; /* the outcome: a positive errno, and what RESULT tells beside it */
@@ -38,7 +40,8 @@ struct op *batch_add(const struct wire_message *message);
 struct op *batch_find(uint32_t id); /* that is between OPEN and CLOSE; NULL: none */
 size_t batch_count(void);
 struct op *batch_op(size_t index);
-uint32_t batch_number(const struct op *op); /* from 1 on: the same where the same batch is sent again */
+uint32_t batch_number(const struct op *op); /* from 1 on */
+bool batch_is_first(void);		    /* none was ended yet in this session */
 
 /* The request failed (code: negative errno): told at once, what is staged of it goes. */
 void batch_fail(struct op *op, int code, enum wire_reason reason);

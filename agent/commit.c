@@ -47,27 +47,30 @@ static int make_parents(const struct op *op, struct place *place)
 		int r = sys_mkdir(place->dir, name, PARENT_MODE);
 		if (r == -EEXIST) {
 			size_t before = place->dir_len;
-			r = place_find(op->path, place);
+			place_made();
+			r = place_reach(op->path, place);
 			if (r == 0 && place->dir_len == before)
-				r = deleted_early(op->path, before + 1 + len) ? place_find(op->path, place) : -ENOTDIR;
+				r = deleted_early(op->path, before + 1 + len) ? place_reach(op->path, place) : -ENOTDIR;
 			if (r < 0)
 				return r;
 			continue;
 		}
 		if (r < 0)
 			return r;
+		place_made();
 		if (place->above.stx_uid != agent_uid || place->above.stx_gid != agent_gid)
 			sys_chown(place->dir, name, place->above.stx_uid, place->above.stx_gid, AT_SYMLINK_NOFOLLOW);
-		r = place_find(op->path, place);
+		r = place_reach(op->path, place);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int find_or_make(const struct op *op, struct place *place)
+/* The directory above, without a look at the path itself. */
+static int reach_or_make(const struct op *op, struct place *place)
 {
-	int r = place_find(op->path, place);
+	int r = place_reach(op->path, place);
 	return r < 0 || place->complete ? r : make_parents(op, place);
 }
 
@@ -75,8 +78,12 @@ static int find_or_make(const struct op *op, struct place *place)
 static int switch_with_directory(struct op *op, const struct place *place, int from, const char *hidden)
 {
 	int r = sys_rename(from, hidden, place->dir, place->name, EXCHANGE);
-	if (r == 0)
-		return place_remove(place->dir, hidden);
+	if (r == 0) {
+		r = place_remove(from, hidden);
+		if (r < 0) /* something is mounted in it: it must not stay under a hidden name */
+			sys_rename(from, hidden, place->dir, place->name, EXCHANGE);
+		return r;
+	}
 	op->result_flags &= ~(uint32_t)WIRE_ATOMIC;
 	r = place_remove(place->dir, place->name);
 	return r < 0 ? r : sys_rename(from, hidden, place->dir, place->name, 0);
@@ -96,36 +103,45 @@ static int rename_hidden(struct op *op, const struct place *place)
 			return other;
 		from = other;
 	}
-	int r = place->exists && is_directory(&place->old) ? switch_with_directory(op, place, from, hidden)
-							   : sys_rename(from, hidden, place->dir, place->name, 0);
+	int r = sys_rename(from, hidden, place->dir, place->name, 0);
+	bool directory = r == -EISDIR;
+	if (directory)
+		r = switch_with_directory(op, place, from, hidden);
 	if (r == 0)
 		op->hidden = false;
+	if (directory)
+		place_forget();
 	return r;
 }
 
-/* Before the first switch: what can fail, fails here. */
-static void prepare(struct op *op)
+/* Before the first switch: what can fail, fails here. A new file that is not seen yet needs one step only, as its switch. */
+static void prepare(struct op *op, bool strict)
 {
 	struct place place;
 	bool staged = op->type == WIRE_WRITE || op->type == WIRE_SYMLINK;
+	bool one_step = op->type == WIRE_WRITE && op->fresh && !strict;
 	if (op->state == OP_RECEIVING) {
 		batch_fail(op, -ECANCELED, WIRE_REASON_CANCELLED); /* it never came to its CLOSE */
 		return;
 	}
-	if (op->state != OP_READY || !staged || op->in_place || op->hidden)
+	if (op->state != OP_READY || !staged || one_step || op->in_place || op->hidden)
 		return;
-	int r = place_find(op->path, &place);
+	int r = place_reach(op->path, &place);
 	if (r == 0 && place.complete)
 		r = stage_hide(op, &place);
 	if (r < 0)
 		fail(op, r);
 }
 
-static void switch_staged(struct op *op)
+static int rename_staged(struct op *op)
 {
-	struct place place = {0};
-	int r = op->in_place ? -EROFS : find_or_make(op, &place);
-	if (r == 0 && !op->hidden)
+	struct place place;
+	int r = reach_or_make(op, &place);
+	if (r < 0)
+		return r;
+	if (!op->hidden && op->fresh && stage_link(op, &place) == 0)
+		return 0;
+	if (!op->hidden)
 		r = stage_hide(op, &place);
 	if (r == 0)
 		r = rename_hidden(op, &place);
@@ -134,14 +150,26 @@ static void switch_staged(struct op *op)
 		if (r == 0)
 			r = rename_hidden(op, &place);
 	}
-	if (op->in_place || (op->type == WIRE_WRITE && r < 0 && stage_may_be_in_place(r, &place))) {
-		int refused = op->in_place ? 0 : r;
+	return r;
+}
+
+static bool may_be_in_place(const struct op *op, int refused)
+{
+	struct place place;
+	return place_find(op->path, &place) == 0 && stage_may_be_in_place(refused, &place);
+}
+
+static void switch_staged(struct op *op)
+{
+	int refused = op->in_place ? 0 : rename_staged(op);
+	int r = refused;
+	if (op->in_place || (op->type == WIRE_WRITE && r < 0 && may_be_in_place(op, r))) {
 		op->in_place = true;
 		r = stage_write_in_place(op);
 		if (refused && (r == -EACCES || r == -EROFS))
 			r = refused;
 	}
-	if (op->type == WIRE_SYMLINK || (place.exists && !is_regular(&place.old)))
+	if (op->type == WIRE_SYMLINK) /* paths may lead through it now */
 		place_forget();
 	if (r < 0) {
 		fail(op, r);
@@ -176,7 +204,9 @@ static int make_directory(struct op *op)
 {
 	struct place place;
 	struct statx st;
-	int r = find_or_make(op, &place);
+	int r = reach_or_make(op, &place);
+	if (r == 0)
+		r = place_look_at(&place);
 	if (r < 0)
 		return r;
 	uint32_t asked = op->mode;
@@ -187,6 +217,7 @@ static int make_directory(struct op *op)
 	if (!place.exists) {
 		r = sys_mkdir(place.dir, place.name, 0700);
 		r = r < 0 ? r : stage_dress(op, &place, place.name, PARENT_MODE);
+		place_made();
 	} else if (is_directory(&place.old)) {
 		r = asked == WIRE_MODE_KEEP && !(op->flags & WIRE_OWNER)
 			    ? 0
@@ -205,8 +236,12 @@ static int delete (struct op *op)
 {
 	struct place place;
 	int r = place_find(op->path, &place);
-	if (r < 0 || !place.exists)
+	if (r < 0)
 		return r == -ELOOP ? 0 : r;
+	if (place.complete)
+		stage_clear(op, place.dir);
+	if (!place.exists)
+		return 0;
 	r = place_remove(place.dir, place.name);
 	if (!is_regular(&place.old))
 		place_forget();
@@ -265,7 +300,7 @@ void batch_commit(uint32_t id, bool strict)
 	bool atomic = true;
 	place_forget();
 	for (size_t i = 0; i < count; i++) {
-		prepare(batch_op(i));
+		prepare(batch_op(i), strict);
 		out_alive();
 	}
 	bool cancelled = strict && failures(&first);

@@ -142,7 +142,10 @@ void large_open(const struct wire_message *m)
 	l->wanted = NULL;
 	l->wanted_count = l->wanted_next = 0;
 	wire_hasher_init(&l->hasher);
-	int r = stage_open(op);
+	struct place place;
+	int r = place_find(op->path, &place);
+	if (r == 0)
+		r = stage_open(op, &place);
 	if (r < 0)
 		batch_fail(op, r, WIRE_REASON_NONE);
 	else if (m->flags & WIRE_DELTA)
@@ -248,7 +251,10 @@ void large_close(const struct wire_message *m)
 	op->size = m->size;
 	large_forget(op);
 	op->state = OP_READY;
-	int r = stage_settle(op);
+	struct place place;
+	int r = place_find(op->path, &place);
+	if (r == 0)
+		r = stage_settle(op, &place);
 	if (r < 0)
 		batch_fail(op, r, WIRE_REASON_NONE);
 	else

@@ -4,19 +4,32 @@
 
 unsigned char scratch[SCRATCH_SIZE];
 
-/* The directory that was found last: files come in groups. */
+/* The directory that was found last, and the path that was not there, or no directory: files come in groups. */
 static struct {
 	int fd; /* 0: none */
 	size_t len;
 	char path[WIRE_PATH_MAX + 1];
 	struct statx st;
+	size_t absent_len; /* 0: none */
+	char absent[WIRE_PATH_MAX + 1];
 } last;
 
-void place_forget(void)
+static void forget_directory(void)
 {
 	if (last.fd > 0)
 		sys_close(last.fd);
 	last.fd = 0;
+}
+
+void place_forget(void)
+{
+	forget_directory();
+	last.absent_len = 0;
+}
+
+void place_made(void)
+{
+	last.absent_len = 0;
 }
 
 /* Opens path[0..len) as a directory. */
@@ -24,7 +37,10 @@ static int open_directory(const char *path, size_t len)
 {
 	if (last.fd > 0 && last.len == len && memcmp(last.path, path, len) == 0)
 		return last.fd;
-	place_forget();
+	if (last.absent_len && len >= last.absent_len && memcmp(last.absent, path, last.absent_len) == 0 &&
+	    (len == last.absent_len || path[last.absent_len] == '/'))
+		return -ENOENT;
+	forget_directory();
 	memcpy(last.path, path, len);
 	last.path[len] = '\0';
 	int fd = sys_openat(AT_FDCWD, len ? last.path : "/", O_PATH | O_DIRECTORY, 0);
@@ -47,14 +63,19 @@ static size_t length_above(const char *path, size_t len)
 	return len > 0 ? len - 1 : 0;
 }
 
-int place_find(const char *path, struct place *place)
+int place_reach(const char *path, struct place *place)
 {
-	size_t parent = length_above(path, strlen(path)), len = parent;
+	size_t parent = length_above(path, strlen(path)), len = parent, absent = 0;
 	int fd;
 	while ((fd = open_directory(path, len)) < 0) {
 		if ((fd != -ENOENT && fd != -ENOTDIR) || len == 0)
 			return fd;
+		absent = len;
 		len = length_above(path, len);
+	}
+	if (absent) {
+		memcpy(last.absent, path, absent);
+		last.absent_len = absent;
 	}
 	place->dir = fd;
 	place->dir_len = len;
@@ -62,11 +83,20 @@ int place_find(const char *path, struct place *place)
 	place->name = path + parent + 1;
 	place->above = last.st;
 	place->exists = false;
-	if (!place->complete)
-		return 0;
-	int r = sys_stat(fd, place->name, AT_SYMLINK_NOFOLLOW, &place->old);
+	return 0;
+}
+
+int place_look_at(struct place *place)
+{
+	int r = sys_stat(place->dir, place->name, AT_SYMLINK_NOFOLLOW, &place->old);
 	place->exists = r == 0;
 	return r == -ENOENT ? 0 : r;
+}
+
+int place_find(const char *path, struct place *place)
+{
+	int r = place_reach(path, place);
+	return r == 0 && place->complete ? place_look_at(place) : r;
 }
 
 static int hash_content(const char *path, struct wire_hash *hash)

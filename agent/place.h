@@ -18,8 +18,13 @@ struct place {
 /* path: valid (wire_path_valid), NUL-terminated. 0, or a negative errno (ELOOP, EACCES, …). */
 int place_find(const char *path, struct place *place);
 
-/* What stood where may have changed: after a wait, and after a directory or a link was switched. */
+/* The same without looking at the path itself: `exists` stays false. place_look_at fills it and `old` in, of a place that is complete. */
+int place_reach(const char *path, struct place *place);
+int place_look_at(struct place *place);
+
+/* What stood where may have changed: after a wait, and after a directory or a link was switched. place_made: something was made where nothing was. */
 void place_forget(void);
+void place_made(void);
 
 /* What is there, as STATE and RESULT say it; path need not be there. hash: of a file's content or a link's target, where `content`. */
 struct found {

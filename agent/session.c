@@ -63,11 +63,14 @@ static void write_whole(const struct wire_message *m)
 	}
 	if (!batch_expected(op))
 		return;
-	int r = stage_open(op);
+	struct place place;
+	int r = place_find(op->path, &place);
+	if (r == 0)
+		r = stage_open(op, &place);
 	if (r == 0)
 		r = stage_write(op, m->data.data, m->data.len);
 	if (r == 0)
-		r = stage_settle(op);
+		r = stage_settle(op, &place);
 	if (r < 0)
 		batch_fail(op, r, WIRE_REASON_NONE);
 }

@@ -6,6 +6,7 @@ enum {
 	STAGED_SPARE = 96,     /* descriptors that are left for other things */
 	STAGED_MOST = 4096,    /* held open; what comes then gets its hidden name at once */
 	MEMORY_MAX = 32 << 20, /* of content held for writing in place */
+	FILE_MODE = 0644,      /* of a new one, where the agent is told to choose */
 };
 
 uint32_t agent_uid, agent_gid;
@@ -48,36 +49,93 @@ static void put_number(char *at, uint32_t number)
 void hidden_name(const struct op *op, char name[HIDDEN_SIZE])
 {
 	static const char prefix[] = ".skiff-new-";
+	uint64_t hash = wire_hash64(op->path, strlen(op->path));
 	memcpy(name, prefix, sizeof(prefix) - 1);
-	put_number(name + sizeof(prefix) - 1, batch_number(op));
+	char *at = name + sizeof(prefix) - 1;
+	for (int shift = 60; shift >= 0; shift -= 4)
+		*at++ = "0123456789abcdef"[hash >> shift & 15];
+	if (op->type == WIRE_MKDIR) /* may stand beside a file's of the same path */
+		*at++ = 'd';
+	*at = '\0';
+	if (op->twin) {
+		*at++ = '-';
+		put_number(at, batch_number(op));
+	}
 }
 
-/* A hidden name that is taken was left by an agent that was killed: only one runs here. */
-static int clear_hidden(int dir, const char *name)
+/* Somebody has op's hidden name: another request of this batch for the same path, which keeps it; else it was left by an agent that was
+ * killed, since only one runs here. Then it goes. */
+static int clear_hidden(struct op *op, int dir, char name[HIDDEN_SIZE])
 {
-	int r = sys_unlink(dir, name, 0);
-	return r == -EISDIR ? sys_unlink(dir, name, AT_REMOVEDIR) : r;
+	size_t len = strlen(op->path);
+	for (size_t i = 0; !op->twin && i < batch_count(); i++) {
+		const struct op *other = batch_op(i);
+		op->twin = other != op && other->hidden && !other->twin && strlen(other->path) == len &&
+			   memcmp(other->path, op->path, len) == 0;
+	}
+	if (op->twin)
+		hidden_name(op, name);
+	return place_remove(dir, name);
+}
+
+void stage_clear(const struct op *op, int dir)
+{
+	char name[HIDDEN_SIZE];
+	hidden_name(op, name);
+	sys_unlink(dir, name, 0);
+}
+
+/* Where directories were made since, an agent that was killed has left its hidden name further up. */
+static void clear_above(const struct op *op)
+{
+	char path[WIRE_PATH_MAX + HIDDEN_SIZE + 1], name[HIDDEN_SIZE];
+	size_t len = strlen(op->path), size;
+	bool parent = false;
+	hidden_name(op, name);
+	size = strlen(name) + 1;
+	memcpy(path, op->path, len);
+	while (len-- > 0) {
+		if (path[len] != '/')
+			continue;
+		memcpy(path + len + 1, name, size);
+		if (parent)
+			sys_unlink(AT_FDCWD, path, 0);
+		parent = true;
+	}
 }
 
 static int open_hidden(struct op *op, const struct place *place)
 {
 	char name[HIDDEN_SIZE];
 	hidden_name(op, name);
-	int fd = sys_openat(place->dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-	if (fd == -EEXIST && clear_hidden(place->dir, name) == 0)
+	int fd = -EEXIST;
+	for (int attempt = 0; fd == -EEXIST && attempt < 2; attempt++) {
+		if (attempt > 0 && clear_hidden(op, place->dir, name) < 0)
+			break;
 		fd = sys_openat(place->dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-	if (fd >= 0) {
-		op->hidden = true;
-		op->hidden_len = place->dir_len;
 	}
+	if (fd < 0)
+		return fd;
+	op->hidden = true;
+	op->hidden_len = place->dir_len;
+	if (op->fresh && place->complete && batch_is_first())
+		clear_above(op);
 	return fd;
+}
+
+/* What is asked, or what the replaced file has without the bits that would give new content its owner's rights. */
+static uint32_t mode_for(const struct op *op, const struct place *place, uint32_t kept)
+{
+	if (op->mode != WIRE_MODE_KEEP)
+		return op->mode;
+	return place->exists && is_regular(&place->old) ? place->old.stx_mode & 0777 : kept;
 }
 
 static int open_unseen(struct op *op, const struct place *place)
 {
 	int fd = -EOPNOTSUPP;
-	if (proc_fds >= 0 && has_unseen && staged < staged_max)
-		fd = sys_openat(place->dir, ".", O_RDWR | O_TMPFILE, 0600);
+	if (has_unseen && staged < staged_max)
+		fd = sys_openat(place->dir, ".", O_RDWR | O_TMPFILE, mode_for(op, place, FILE_MODE));
 	if (fd == -EOPNOTSUPP || fd == -EISDIR || fd == -ENOENT || fd == -EINVAL)
 		fd = open_hidden(op, place);
 	return fd;
@@ -130,14 +188,11 @@ static int stage_for_in_place(struct op *op)
 	return r;
 }
 
-int stage_open(struct op *op)
+int stage_open(struct op *op, const struct place *place)
 {
-	struct place place;
-	int r = place_find(op->path, &place);
-	if (r < 0)
-		return r;
-	int fd = open_unseen(op, &place);
-	if (fd < 0 && stage_may_be_in_place(fd, &place)) {
+	op->fresh = !place->exists;
+	int fd = open_unseen(op, place);
+	if (fd < 0 && stage_may_be_in_place(fd, place)) {
 		int other = stage_for_in_place(op);
 		fd = other >= 0 || other == -ENOSPC || other == -ETXTBSY ? other : fd;
 	}
@@ -167,69 +222,67 @@ int stage_write(struct op *op, const void *bytes, size_t len)
 	return write_bytes(op->fd, bytes, len);
 }
 
-/* Modification time: now, and later than the replaced file's, for those who compare times. */
-static int set_time(int dir, const char *name, const struct place *place)
+static bool is_after(const struct statx_timestamp *a, const struct statx_timestamp *b)
 {
-	struct timespec now;
-	sys_now(CLOCK_REALTIME, &now);
-	if (place->exists && is_regular(&place->old)) {
-		const struct statx_timestamp *old = &place->old.stx_mtime;
-		if (old->tv_sec > now.tv_sec || (old->tv_sec == now.tv_sec && old->tv_nsec >= now.tv_nsec)) {
-			now.tv_sec = old->tv_sec;
-			now.tv_nsec = old->tv_nsec + 1000000;
-			now.tv_sec += now.tv_nsec / 1000000000;
-			now.tv_nsec %= 1000000000;
-		}
-	}
-	struct timespec times[2] = {now, now};
-	return sys_set_times(dir, name, times, name ? AT_SYMLINK_NOFOLLOW : 0);
+	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
 }
 
-/* The owner that the request says, else the replaced one's, else the directory's. */
-static int give(struct op *op, const struct place *place, int dir, const char *name)
+/* Modification time: that of the last write, which is now, but later than the replaced file's, for those who compare times. mine: the new
+ * file's as it is. */
+static int set_time(int fd, const struct place *place, const struct statx *mine)
+{
+	const struct statx_timestamp *old = &place->old.stx_mtime;
+	if (!place->exists || !is_regular(&place->old) || is_after(&mine->stx_mtime, old))
+		return 0;
+	struct timespec now,
+		after = {old->tv_sec + (old->tv_nsec + 1000000) / 1000000000, (old->tv_nsec + 1000000) % 1000000000};
+	sys_now(CLOCK_REALTIME, &now); /* finer than what files are stamped with */
+	bool enough = now.tv_sec > after.tv_sec || (now.tv_sec == after.tv_sec && now.tv_nsec > after.tv_nsec);
+	struct timespec times[2] = {now, enough ? now : after};
+	return sys_set_times(fd, NULL, times, 0);
+}
+
+/* The owner that the request says, else the replaced one's, else the directory's. mine: as it is. 1: it was changed. */
+static int give(struct op *op, const struct place *place, int dir, const char *name, const struct statx *mine)
 {
 	const struct statx *model = place->exists ? &place->old : &place->above;
 	bool said = (op->flags & WIRE_OWNER) && !((op->flags & WIRE_OWNER_IF_NEW) && place->exists);
 	uint32_t uid = said ? op->uid : model->stx_uid, gid = said ? op->gid : model->stx_gid;
-	struct statx mine;
-	int flags = *name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
-	int r = sys_stat(dir, name, flags, &mine);
-	if (r < 0 || (mine.stx_uid == uid && mine.stx_gid == gid))
-		return r;
-	r = sys_chown(dir, name, uid, gid, flags);
+	if (mine->stx_uid == uid && mine->stx_gid == gid)
+		return 0;
+	int r = sys_chown(dir, name, uid, gid, *name ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH);
 	if (r == -EPERM || r == -EINVAL) { /* not ours to give: neither is it a reason to carry nothing */
 		op->result_flags |= WIRE_OWNER_REFUSED;
-		r = 0;
+		return 0;
 	}
-	return r;
-}
-
-static uint32_t mode_for(const struct op *op, const struct place *place, uint32_t kept)
-{
-	if (op->mode != WIRE_MODE_KEEP)
-		return op->mode;
-	return place->exists && is_regular(&place->old) ? place->old.stx_mode & 0777 : kept;
+	return r < 0 ? r : 1;
 }
 
 int stage_dress(struct op *op, const struct place *place, const char *name, uint32_t kept)
 {
-	int r = give(op, place, place->dir, name);
-	if (r == 0 && !op->text)
+	struct statx mine;
+	int r = sys_stat(place->dir, name, AT_SYMLINK_NOFOLLOW, &mine);
+	if (r == 0)
+		r = give(op, place, place->dir, name, &mine);
+	if (r >= 0 && !op->text)
 		r = sys_chmod(place->dir, name, mode_for(op, place, kept));
-	return r;
+	return r < 0 ? r : 0;
 }
 
-int stage_settle(struct op *op)
+int stage_settle(struct op *op, const struct place *place)
 {
-	struct place place;
-	int r = place_find(op->path, &place);
-	if (r < 0 || op->in_place)
-		return r;
-	r = give(op, &place, op->fd, "");
+	struct statx mine;
+	if (op->in_place)
+		return 0;
+	int r = sys_stat(op->fd, "", AT_EMPTY_PATH, &mine);
+	int given = r == 0 ? give(op, place, op->fd, "", &mine) : r;
+	if (given < 0)
+		return given;
+	uint32_t mode = mode_for(op, place, FILE_MODE);
+	if (given || (mine.stx_mode & 07777) != mode) /* a new owner, and a write, take bits away */
+		r = sys_fchmod(op->fd, mode);
 	if (r == 0)
-		r = sys_fchmod(op->fd, mode_for(op, &place, 0644)); /* after give, which takes bits away */
-	if (r == 0)
-		r = set_time(op->fd, NULL, &place);
+		r = set_time(op->fd, place, &mine);
 	if (r == 0 && op->hidden && staged >= staged_max) { /* it can be opened by its name */
 		sys_close(op->fd);
 		op->fd = -1;
@@ -276,7 +329,7 @@ static void remove_hidden(struct op *op)
 	memcpy(name, op->path, op->hidden_len);
 	name[op->hidden_len] = '/';
 	hidden_name(op, name + op->hidden_len + 1);
-	clear_hidden(AT_FDCWD, name);
+	sys_unlink(AT_FDCWD, name, 0);
 	op->hidden = false;
 }
 
@@ -284,6 +337,10 @@ static void remove_hidden(struct op *op)
 static int copy_hidden(struct op *op, const struct place *place)
 {
 	struct op before = *op;
+	struct place found = *place;
+	int r = place_look_at(&found);
+	if (r < 0)
+		return r;
 	op->hidden = false;
 	int fd = open_hidden(op, place);
 	if (fd < 0) {
@@ -291,31 +348,48 @@ static int copy_hidden(struct op *op, const struct place *place)
 		return fd;
 	}
 	op->fd = fd;
-	int r = copy_content(before.fd, fd);
+	r = copy_content(before.fd, fd);
 	if (r == 0)
-		r = stage_settle(op);
+		r = stage_settle(op, &found);
 	if (before.hidden)
 		remove_hidden(&before);
 	sys_close(before.fd);
 	return r;
 }
 
+/* Gives an unseen file a name. Newer kernels let its maker do that, /proc lets all. */
+static int name_unseen(int fd, int dir, const char *name)
+{
+	static bool by_proc;
+	char number[12];
+	int r = by_proc ? -ENOENT : sys_link(fd, "", dir, name, AT_EMPTY_PATH);
+	if (r != -ENOENT || proc_fds < 0)
+		return r;
+	by_proc = true;
+	put_number(number, (uint32_t)fd);
+	return sys_link(proc_fds, number, dir, name, AT_SYMLINK_FOLLOW);
+}
+
+int stage_link(struct op *op, const struct place *place)
+{
+	if (op->hidden || op->text || op->fd < 0)
+		return -EOPNOTSUPP;
+	return name_unseen(op->fd, place->dir, place->name);
+}
+
 int stage_hide(struct op *op, const struct place *place)
 {
-	char name[HIDDEN_SIZE], number[12];
+	char name[HIDDEN_SIZE];
 	if (op->hidden && op->type == WIRE_WRITE) { /* it has one, on another file system */
 		int r = staged_content(op);
 		return r < 0 ? r : copy_hidden(op, place);
 	}
 	hidden_name(op, name);
-	if (!op->text)
-		put_number(number, (uint32_t)op->fd);
 	int r = -EEXIST;
 	for (int attempt = 0; r == -EEXIST && attempt < 2; attempt++) {
 		if (attempt > 0)
-			clear_hidden(place->dir, name);
-		r = op->text ? sys_symlink(op->text, place->dir, name)
-			     : sys_link(proc_fds, number, place->dir, name, AT_SYMLINK_FOLLOW);
+			clear_hidden(op, place->dir, name);
+		r = op->text ? sys_symlink(op->text, place->dir, name) : name_unseen(op->fd, place->dir, name);
 	}
 	if (r == -EXDEV || (r == -ENOENT && !op->text)) {
 		if (r == -ENOENT) /* it can't be named here, whatever the kernel said when it was made */
@@ -326,7 +400,11 @@ int stage_hide(struct op *op, const struct place *place)
 		return r;
 	op->hidden = true;
 	op->hidden_len = place->dir_len;
-	return op->text ? stage_dress(op, place, name, 0) : 0;
+	if (!op->text)
+		return 0;
+	struct place found = *place;
+	r = place_look_at(&found);
+	return r < 0 ? r : stage_dress(op, &found, name, 0);
 }
 
 void stage_drop(struct op *op)
@@ -368,6 +446,7 @@ int stage_write_in_place(struct op *op)
 	op->result_flags &= ~(uint32_t)WIRE_ATOMIC;
 	if (op->mode != WIRE_MODE_KEEP)
 		sys_fchmod(fd, op->mode);
-	set_time(fd, NULL, &place);
+	if (place.exists && sys_stat(fd, "", AT_EMPTY_PATH, &st) == 0)
+		set_time(fd, &place, &st);
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* One file, link or directory beside its destination: unseen (O_TMPFILE), or where the file system has no such thing under a hidden name
- * (.skiff-new-N, N the request's number in the batch); with owner, mode and time as they will be. What an agent that was killed left under such
- * a name goes when the batch comes again. */
+ * (.skiff-new-H, H made of the path); with owner, mode and time as they will be. What an agent that was killed left under such
+ * a name goes when something comes for that path again. */
 #ifndef AGENT_STAGE_H
 #define AGENT_STAGE_H
 
@@ -9,17 +9,24 @@
 void stage_init(void);	/* once */
 void stage_reset(void); /* a new batch begins */
 
-int stage_open(struct op *op);
+/* place: found (place_find) for the op's path, as stage_settle wants it too. */
+int stage_open(struct op *op, const struct place *place);
 int stage_write(struct op *op, const void *bytes, size_t len);
 
 /* All bytes are there: owner, mode, time. */
-int stage_settle(struct op *op);
+int stage_settle(struct op *op, const struct place *place);
 
 /* Gives what is staged (a file, else the link op->text) a hidden name in the place's directory. */
 int stage_hide(struct op *op, const struct place *place);
 
+/* Gives a file that is unseen its own name; -EEXIST: one is there by now; -EOPNOTSUPP: it has to be hidden first. */
+int stage_link(struct op *op, const struct place *place);
+
 /* Closes and removes what is staged. */
 void stage_drop(struct op *op);
+
+/* Removes what a killed agent may have left beside a destination that is deleted. */
+void stage_clear(const struct op *op, int dir);
 
 /* Over the file that is there: a reader may see half of it. */
 int stage_write_in_place(struct op *op);
@@ -30,7 +37,7 @@ bool stage_may_be_in_place(int code, const struct place *place);
 /* Owner and mode of a directory or link just made. kept: the mode where WIRE_MODE_KEEP is asked. */
 int stage_dress(struct op *op, const struct place *place, const char *name, uint32_t kept);
 
-enum { HIDDEN_SIZE = 32 };
+enum { HIDDEN_SIZE = 48 };
 void hidden_name(const struct op *op, char name[HIDDEN_SIZE]);
 
 extern uint32_t agent_uid, agent_gid;

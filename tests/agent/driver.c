@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,12 @@ enum { PATIENCE_MS = 20000, PIECE = 64 << 10 };
 
 char **agent_program;
 char folder[64];
+
+void driver_apart(void)
+{
+	if (geteuid() == 0 && unshare(CLONE_NEWNET) < 0)
+		perror("a network of its own");
+}
 
 void driver_start(struct driver *d)
 {

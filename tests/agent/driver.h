@@ -20,6 +20,10 @@ struct driver {
 	uint64_t sent; /* bytes */
 };
 
+/* Agents meet by abstract sockets, which belong to the network: this process and its children get one of their own, so that a test that runs at the
+ * same time does not end theirs. Once, at the start; as root only. */
+void driver_apart(void);
+
 void driver_start(struct driver *driver); /* and takes the HELLOs */
 void driver_start_with(struct driver *driver, const char *argument, bool greet);
 int driver_end(struct driver *driver); /* closes stdin; the exit status */

@@ -812,5 +812,6 @@ int main(int argc, char **argv)
 		return 2;
 	agent_program = argv + 1;
 	signal(SIGPIPE, SIG_IGN);
+	driver_apart();
 	return cmocka_run_group_tests_name("agent", tests, NULL, NULL);
 }
