@@ -158,9 +158,10 @@ def with_engine(engine, part):
     return wrapped
 
 
-def parts(engine, seed):
+def parts(engine, seed, rounds):
     """name → what it runs, in the order in which they are run."""
     seeds = ["--seed", str(seed)] if seed is not None else []
+    seeds += ["--rounds", str(rounds)] if rounds is not None else []
     return {
         "unit": lambda tally: meson_suite(tally, "unit"),
         "fuzz": lambda tally: meson_suite(tally, "fuzz"),
@@ -171,16 +172,18 @@ def parts(engine, seed):
         "engine": with_engine(engine, lambda tally: meson_suite(tally, "engine")),
         "docker": with_engine(engine, lambda tally: end_to_end(tally, "docker", "--runtime", "docker")),
         "laws": with_engine(engine, lambda tally: end_to_end(tally, "laws", "--laws", *seeds)),
+        "faults": with_engine(engine, lambda tally: end_to_end(tally, "faults", "--faults", *seeds)),
         "java": with_engine(engine, lambda tally: end_to_end(tally, "java", "--java")),
     }
 
 
 def main():
     engine = Engine()
-    names = list(parts(engine, None))
+    names = list(parts(engine, None, None))
     arguments = argparse.ArgumentParser(prog="script/test", description="Runs skiff's tests: all parts, or those named.")
     arguments.add_argument("parts", nargs="*", metavar="PART", help=f"one of: {', '.join(names)}")
-    arguments.add_argument("--seed", type=int, help="of the random edits of `laws`")
+    arguments.add_argument("--seed", type=int, help="of the random edits and faults of `laws` and `faults`")
+    arguments.add_argument("--rounds", type=int, help="how long those two go on")
     options = arguments.parse_args()
     unknown = [part for part in options.parts if part not in names]
     if unknown:
@@ -188,7 +191,7 @@ def main():
     tally = Tally()
     try:
         if build(tally):
-            for name, part in parts(engine, options.seed).items():
+            for name, part in parts(engine, options.seed, options.rounds).items():
                 if not options.parts or name in options.parts:
                     started, before = time.monotonic(), tally.passed + tally.failed
                     part(tally)

@@ -13,6 +13,7 @@ import scenario
 FILES = ["test_sync", "test_loop", "test_edges", "test_generate", "test_generated", "test_docker", "test_verify", "test_builders", "test_jib_tools"]
 LAWS = ["test_laws"]
 JAVA = ["test_java"]
+FAULTS = ["test_faults"]
 
 
 def tests_of(suite):
@@ -62,6 +63,7 @@ def main():
     arguments.add_argument("--runtime", choices=["docker", "embedded"], default="docker")
     arguments.add_argument("--laws", action="store_true", help="random edits, compared with a fresh build")
     arguments.add_argument("--java", action="store_true", help="Maven and Jib")
+    arguments.add_argument("--faults", action="store_true", help="what is killed, cut, filled and slow, and the laws after each")
     arguments.add_argument("--seed", type=int)
     arguments.add_argument("--rounds", type=int, default=6)
     arguments.add_argument("-k", metavar="WORD", help="only tests whose name contains it")
@@ -69,7 +71,7 @@ def main():
     scenario.settings = scenario.Settings(options.skiff.resolve(), options.runtime, options.seed, options.rounds)
 
     loader, result = unittest.TestLoader(), Tap()
-    for name in LAWS if options.laws else JAVA if options.java else FILES:
+    for name in LAWS if options.laws else JAVA if options.java else FAULTS if options.faults else FILES:
         for test in tests_of(loader.loadTestsFromName(name)):
             if options.runtime in scenario.runtimes_of(test) and (not options.k or options.k in test.id()):
                 test.run(result)
