@@ -137,8 +137,9 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 {
 	struct lane_instance *instance = find_instance(lane, found->id);
 	if (instance) {
-		bool was_running = instance->info.running;
+		bool was_running = instance->info.running, was_paused = instance->info.paused;
 		instance->info.running = found->running;
+		instance->info.paused = found->paused;
 		instance->info.exit_code = found->exit_code;
 		if (!instance->session && instance->use == SESSION_FREE)
 			session_open(instance);
@@ -152,9 +153,9 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		}
 		bool untold = instance->exit_untold && !found->running;
 		instance->exit_untold = false;
-		if (was_running == found->running && !untold)
+		if (was_running == found->running && was_paused == found->paused && !untold)
 			return;
-		tell_instance(instance, found->running ? "running" : "exited");
+		tell_instance(instance, found->paused ? "paused" : found->running ? "running" : "exited");
 		instance->stuck = false; /* what failed may go now */
 		return;
 	}

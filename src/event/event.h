@@ -16,7 +16,7 @@ enum event_type {
 	EVENT_SYNC,   /* image, instance, files, bytes, status, atomic, ms {detect, plan, generate, transfer, total} */
 	EVENT_BUILD,  /* image, status (started, succeeded, failed, cached), tag, ms, output on failure */
 	EVENT_DEPLOY, /* image, status, ms, ports */
-	EVENT_INSTANCE, /* image, instance, status (running, exited, gone), code */
+	EVENT_INSTANCE, /* image, instance, status (running, paused, exited, gone), code */
 	EVENT_LOG,	/* image, instance, stream, line: a container's output (not in --events) */
 	EVENT_ERROR,	/* image, message, place */
 	EVENT_IDLE,	/* errors, drift, verified */

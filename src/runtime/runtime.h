@@ -66,6 +66,7 @@ struct instance {
 	char *base_id;
 	bool attached; /* another tool's: nothing of it is started or removed */
 	bool running;
+	bool paused;		/* and running: nothing can be carried there (EBUSY) until it goes on */
 	int exit_code;		/* where it is not running */
 	uint64_t logs_since_ns; /* what it wrote before this time of day is known; 0: nothing is */
 };

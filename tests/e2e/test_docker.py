@@ -76,6 +76,20 @@ class Containers(Scenario):
         project.write("www/index.html", "after")
         dev.expect("/srv/index.html", "after")
 
+    def test_paused_then_catches_up(self):
+        project = self.site()
+        dev = self.dev(project)
+        container, mark = dev.container(), dev.mark()
+        docker("pause", container)
+        dev.wait("instance", mark, status="paused")
+        project.write("www/index.html", "while it was paused")
+        dev.wait("sync", mark, status="failed")
+        dev.says("is paused")
+        docker("unpause", container)
+        dev.wait("instance", mark, status="running")
+        dev.expect("/srv/index.html", "while it was paused")
+        dev.wait("sync", mark, status="succeeded")
+
     def test_killed_and_saved_again(self):
         project = self.site()
         dev = self.dev(project)
