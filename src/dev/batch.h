@@ -18,6 +18,7 @@ struct batch {
 	unsigned under_way; /* instances still being carried to */
 	bool any_done;	    /* one of them has ended, well or not */
 	bool late;	    /* BARRIER_MS are over */
+	bool all_hang;	    /* ALL_HANG_MS too */
 	bool passed;	    /* the lane goes on, or runs what follows the batch: who is still under way catches up */
 	int r;		    /* of the host's hooks */
 	struct error err;

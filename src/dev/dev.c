@@ -12,6 +12,7 @@
 #include "build/base-image.h"
 #include "client/docker.h"
 #include "dev/lane.h"
+#include "dev/verify.h"
 
 /* ---- jobs and quiet moments ---- */
 
@@ -53,7 +54,7 @@ void dev_call(struct dev *dev, void (*call)(void *data), void *data)
 
 void dev_happened(struct dev *dev)
 {
-	dev->said_idle = false;
+	dev->said_idle = dev->impatient = false;
 }
 
 /* Ends this round of the loop once the running jobs are done: for good, or to start anew with another configuration. */
@@ -86,7 +87,7 @@ static bool everything_quiet(const struct dev *dev)
 		if (!lane_is_quiet(*each))
 			return false;
 		for vec_each (instance, &(*each)->instances)
-			if ((*instance)->use != SESSION_FREE)
+			if ((*instance)->use == SESSION_OPENING || (*instance)->use == SESSION_CARRYING)
 				return false;
 	}
 	return !dev->listing && !dev->extras_running && dev->watch && !watch_pending(dev->watch);
@@ -112,7 +113,7 @@ static void say_quiet(struct dev *dev)
 		dev->ready = true;
 		tell_ready(dev);
 	}
-	if (mapping)
+	if (verify_before_idle(dev) || mapping)
 		return;
 	tell_idle(dev);
 	dev->said_idle = true;
@@ -530,6 +531,7 @@ int dev_run(const struct dev_options *options, struct config *config, struct eve
 {
 	struct dev dev = {.options = options, .bus = bus, .config = config, .loop = loop_new(), .terminal = -1};
 	dev.lines = line_pipe_new(dev.loop, bus);
+	dev.patience = timer_new(dev.loop, verify_patience_over, &dev);
 	int r = dev_open(&dev, err);
 	if (r == 0) {
 		listen(&dev);

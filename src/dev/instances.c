@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "dev/lane.h"
+#include "dev/verify.h"
 
 struct log_job {
 	struct dev *dev;
@@ -40,6 +41,7 @@ void lane_instance_release(struct lane_instance *instance)
 	if (instance->session)
 		instance->lane->dev->runtime->ops->close(instance->session);
 	release_instance(&instance->info);
+	verify_forget(instance);
 	free(instance);
 }
 
@@ -151,16 +153,22 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 				true; /* skiff restarts it: news only if it is so afterwards (apply_done lists again) */
 			return;
 		}
-		bool untold = instance->exit_untold && !found->running;
+		bool own = instance->exit_untold, untold = own && !found->running;
 		instance->exit_untold = false;
 		if (was_running == found->running && was_paused == found->paused && !untold)
 			return;
 		tell_instance(instance, found->paused ? "paused" : found->running ? "running" : "exited");
 		instance->stuck = false; /* what failed may go now */
+		if (!found->running || own)
+			return;
+		instance->behind = lane->owned.len > 0; /* what is in memory was lost */
+		session_reopen(instance);
 		return;
 	}
 	instance = xcalloc(1, sizeof(*instance));
 	instance->lane = lane;
+	instance->fresh = true;
+	instance->behind = lane->owned.len > 0;
 	copy_instance(&instance->info, found);
 	vec_push(&lane->instances, instance);
 	tell_instance(instance, found->running ? "running" : "exited");

@@ -2,15 +2,18 @@
 #include <errno.h>
 
 #include "dev/batch.h"
+#include "dev/verify.h"
 
 struct apply_job {
 	struct batch *batch;
 	struct lane_instance *instance;
-	struct carry everything; /* where the instance was behind */
+	struct wanted_list wanted; /* everything, where the instance was behind */
+	struct carry differing;	   /* then: what of that it lacks */
 	const struct carry *carry;
 	struct carry_report report;
 	uint64_t number; /* the last of owned when the job began */
 	bool running;	 /* the container, then */
+	bool unfinished; /* as struct lane_instance has it, then */
 	bool hook_failed;
 	int r;
 	struct error err;
@@ -35,25 +38,69 @@ static int run_container_hooks(struct apply_job *job, const struct hook_list *ho
 	return 0;
 }
 
-static void apply_work(void *data)
+/* What it changed itself, and was told of, stays. */
+static bool is_there(const struct wanted *wanted, const struct instance_file *found)
 {
-	struct apply_job *job = data;
+	bool unknown;
+	if (wanted->drift && verify_same_file(wanted->drift, found))
+		return true;
+	return !wanted->unsure && verify_holds(&wanted->item, wanted->hash, wanted->host_mode, found, &unknown);
+}
+
+/* Only what differs travels; all of it where the instance can't be looked into. */
+static int find_differing(struct apply_job *job)
+{
+	struct dev *dev = job->batch->lane->dev;
+	CLEANUP(strv_release) struct strv dests = {0};
+	_cleanup_free_ struct instance_file *found = xcalloc(job->wanted.len + 1, sizeof(*found));
+	for vec_each (wanted, &job->wanted)
+		strv_push(&dests, wanted->item.dest);
+	int r = dests.len == 0
+			? 0
+			: dev->runtime->ops->look(job->instance->session, &dests, NULL, found, dev->cancel, &job->err);
+	if (r < 0 && r != -ENOTSUP)
+		return r;
+	error_clear(&job->err);
+	for (size_t i = 0; i < job->wanted.len; i++) {
+		struct wanted *wanted = &job->wanted.items[i];
+		if (r == 0 && is_there(wanted, &found[i]))
+			continue;
+		vec_push(&job->differing, wanted->item);
+		wanted->item = (struct carry_item){0};
+	}
+	return 0;
+}
+
+static int carry_work(struct apply_job *job)
+{
 	const struct lane *lane = job->batch->lane;
 	const struct runtime_ops *ops = lane->dev->runtime->ops;
 	struct cancel *cancel = lane->dev->cancel;
-	job->r = run_container_hooks(job, &lane->artifact->sync.before);
-	if (job->r < 0)
-		return;
-	job->r = ops->apply(job->instance->session, job->carry, &job->report, cancel, &job->err);
-	if (job->r < 0)
-		return;
-	job->r = run_container_hooks(job, &lane->artifact->sync.after);
-	if (job->r < 0)
-		return;
+	int r = run_container_hooks(job, &lane->artifact->sync.before);
+	if (r >= 0)
+		r = ops->apply(job->instance->session, job->carry, &job->report, cancel, &job->err);
+	if (r >= 0)
+		r = run_container_hooks(job, &lane->artifact->sync.after);
+	if (r < 0)
+		return r;
 	if (lane->artifact->restart == RESTART_CONTAINER || !job->running)
-		job->r = ops->restart(job->instance->session, 0, cancel, &job->err);
+		r = ops->restart(job->instance->session, 0, cancel, &job->err);
 	else if (lane->artifact->restart == RESTART_SIGNAL)
-		job->r = ops->restart(job->instance->session, lane->artifact->signal, cancel, &job->err);
+		r = ops->restart(job->instance->session, lane->artifact->signal, cancel, &job->err);
+	return r;
+}
+
+static bool has_nothing_to_do(const struct apply_job *job)
+{
+	return job->carry->len == 0 && !job->unfinished;
+}
+
+static void apply_work(void *data)
+{
+	struct apply_job *job = data;
+	job->r = job->carry == &job->differing ? find_differing(job) : 0;
+	if (job->r >= 0 && !has_nothing_to_do(job))
+		job->r = carry_work(job);
 }
 
 /* True where each item that failed is one that the image's build writes too. Only a change asks for a rebuild: what fails again when
@@ -100,7 +147,7 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 {
 	_cleanup_free_ char *text = error_format(&job->err);
 	const char *message = first_failure(job) ? first_failure(job) : text;
-	job->instance->behind = true;
+	job->instance->behind = job->instance->unfinished = true;
 	if (cancel_requested(lane->dev->cancel) || job->instance->gone)
 		return;						 /* what comes in its place gets everything */
 	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
@@ -118,6 +165,19 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 		lane_set_error(lane, "sync", message);
 }
 
+static void apply_succeeded(struct lane *lane, struct apply_job *job)
+{
+	struct lane_instance *instance = job->instance;
+	instance->stuck = instance->unfinished = false;
+	instance->unverified = true;
+	if (!job->running && !has_nothing_to_do(job)) /* started again: whether it stays is news */
+		instance->exit_untold = true;
+	lane->retries = 0;
+	lane_set_well(lane);
+	if (!has_nothing_to_do(job))
+		tell_sync(instance, job->carry, &job->report, "succeeded", &job->batch->story, NULL);
+}
+
 static void apply_done(void *data)
 {
 	struct apply_job *job = data;
@@ -127,18 +187,16 @@ static void apply_done(void *data)
 	struct dev *dev = lane->dev;
 	batch->story.transfer_us = job->report.transfer_us;
 	note_carried(lane, job);
-	if (job->r < 0) {
+	instance->fresh = instance->fresh && job->report.len == 0;
+	if (job->r < 0)
 		apply_failed(lane, job);
-	} else {
-		instance->stuck = false;
-		lane->retries = 0;
-		lane_set_well(lane);
-		tell_sync(instance, job->carry, &job->report, "succeeded", &batch->story, NULL);
-	}
+	else
+		apply_succeeded(lane, job);
 	if (job->report.note)
 		tell_warning(dev, job->report.note);
 	carry_report_release(&job->report);
-	carry_release(&job->everything);
+	carry_release(&job->differing);
+	wanted_release(&job->wanted);
 	error_clear(&job->err);
 	free(job);
 	if (instance->exit_untold && !instance->gone)
@@ -157,9 +215,10 @@ void batch_carry_to(struct batch *batch, struct lane_instance *instance)
 	job->carry = &batch->carry;
 	job->running = instance->info.running;
 	job->number = batch->lane->carried;
+	job->unfinished = instance->unfinished;
 	if (instance->behind) {
-		lane_all_owned(batch->lane, &job->everything);
-		job->carry = &job->everything;
+		lane_all_owned(batch->lane, instance, &job->wanted);
+		job->carry = &job->differing;
 	}
 	instance->behind = false; /* what comes from here on says so again */
 	instance->use = SESSION_CARRYING;

@@ -3,7 +3,7 @@
  * prepare (job): look at each source; what has the content and mode that the destination has already is left out.
  * owned (loop): write down what the destinations must be, before anything is sent.
  * apply (lane-apply.c, a job an instance): carry; one that fails is `behind` and holds up no other.
- * barrier (loop): the lane goes on once all have ended, or after BARRIER_MS: who is still under way then catches up. */
+ * barrier (loop): the lane goes on once all have ended, or after BARRIER_MS where one has: who is still under way catches up. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,7 +15,7 @@
 #include "base/path.h"
 #include "dev/batch.h"
 
-enum { BARRIER_MS = 100 };
+enum { BARRIER_MS = 100, ALL_HANG_MS = 2000 };
 
 void batch_unref(struct batch *batch)
 {
@@ -119,12 +119,13 @@ static bool any_on_host(const struct hook_list *hooks)
 	return false;
 }
 
-/* Hooks of the host stand around at least one copy: what belongs to the next batch does not run before that. */
+/* Where all are slow nobody is held up, but what only a build can mend. Hooks of the host stand around at least one copy: what belongs to the next
+ * batch does not run before that. */
 static bool may_pass(const struct batch *batch)
 {
 	const struct artifact *artifact = batch->lane->artifact;
 	bool hooks = any_on_host(&artifact->sync.before) || any_on_host(&artifact->sync.after);
-	return batch->under_way == 0 || (batch->late && (batch->any_done || !hooks));
+	return batch->under_way == 0 || (batch->late && batch->any_done) || (batch->all_hang && !hooks);
 }
 
 static void pass_barrier(struct batch *batch)
@@ -153,7 +154,10 @@ void lane_barrier(void *data)
 	struct lane *lane = data;
 	if (!lane->syncing)
 		return;
+	lane->syncing->all_hang = lane->syncing->late;
 	lane->syncing->late = true;
+	if (!lane->syncing->all_hang)
+		timer_start(lane->barrier, ALL_HANG_MS - BARRIER_MS);
 	pass_barrier(lane->syncing);
 }
 
@@ -230,8 +234,9 @@ static void prepare_done(void *data)
 	else if (batch->changes.len > 0)
 		lane->torn = 0;
 	for vec_each (c, &batch->candidates) {
+		bool first = !map_has(&lane->owned, c->item.dest);
 		if (!c->skip && !torn)
-			carry_owned(&batch->carry, c->item.dest, lane_own(lane, c));
+			carry_owned(&batch->carry, c->item.dest, lane_own(lane, c), first);
 	}
 	carry_sort(&batch->carry);
 	if (batch->r < 0 || dev->phase == DEV_STOPPING)

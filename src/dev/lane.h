@@ -35,7 +35,7 @@ struct outputs {
 };
 
 /* What a job does with a session: one at a time. */
-enum session_use { SESSION_FREE, SESSION_OPENING, SESSION_CARRYING };
+enum session_use { SESSION_FREE, SESSION_OPENING, SESSION_CARRYING, SESSION_LOOKING };
 
 struct lane_instance {
 	struct lane *lane;
@@ -44,10 +44,15 @@ struct lane_instance {
 	enum session_use use;
 	struct batch *next;  /* waits until the session is free */
 	struct cancel *logs; /* of its log job; NULL: none */
-	bool behind;	     /* gets all of owned at the next chance */
+	bool behind;	     /* may lack something of owned: gets it at the next chance */
 	bool stuck;	     /* what failed would fail again: the next change, not the next chance */
+	bool fresh;	     /* as its image made it: nothing was carried there yet */
+	bool unfinished;     /* what follows a copy (hooks, a restart) may still be due */
+	bool unverified;     /* carried to since it was last looked at (verify.h) */
 	bool gone;	     /* freed when the job is done */
+	bool stale;	     /* started anew since the session was opened: another is, once it is free */
 	bool exit_untold;    /* seen to have ended while it was being restarted */
+	struct map seen;     /* verify.c's: what it held when it was last looked at */
 };
 
 struct lane {
@@ -132,6 +137,8 @@ struct dev {
 	bool configuration_bad; /* as it is on disk now: the person was told */
 	bool reload;		/* the configuration changed: start anew once the jobs are done */
 	bool said_idle;		/* nothing happened since the last idle event */
+	bool impatient;		/* `idle` waits no longer for those that are looked at */
+	struct timer *patience; /* until then */
 	bool ready;
 	int signal;
 	VEC(struct signal_watch *) signals;
@@ -240,6 +247,10 @@ void lane_instance_release(struct lane_instance *instance);
 
 /* session.c: the life of a session */
 void session_open(struct lane_instance *instance);
+/* The container was started anew: its session is of the one before. */
+void session_reopen(struct lane_instance *instance);
+/* Its line broke while nothing was carried: another is opened. */
+void session_lost(struct lane_instance *instance);
 /* The job on it has ended: what waits goes on. An instance that is gone is freed. */
 void session_give_back(struct lane_instance *instance);
 

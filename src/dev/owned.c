@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "dev/lane.h"
+#include "dev/verify.h"
 #include "sync/kept.h"
 
 void owned_free(void *data)
@@ -21,6 +22,17 @@ void owned_free(void *data)
 		free(owned->owner);
 	}
 	free(owned);
+}
+
+void wanted_release(struct wanted_list *list)
+{
+	for vec_each (wanted, list) {
+		free(wanted->item.src);
+		free(wanted->item.dest);
+		free(wanted->item.owner);
+		free(wanted->drift);
+	}
+	vec_release(list);
 }
 
 void candidates_release(struct candidate_list *candidates)
@@ -108,13 +120,25 @@ static const struct input *in_image(const struct lane *lane, const struct candid
 	return inputs_find(&lane->baseline, rel);
 }
 
+/* A person's own rules say what a file becomes, whatever a RUN makes of it. */
+static bool expects_of_image(const struct lane *lane)
+{
+	enum sync_mode mode = lane->artifact->sync.mode;
+	return lane->artifact->builder == BUILDER_DOCKER && (mode == SYNC_INFER || mode == SYNC_AUTO);
+}
+
+bool owned_is_current(const struct lane *lane, const char *dest, const struct owned *owned)
+{
+	return !owned->unsure && !owned->altered && owned->number > replaced_above(lane, dest);
+}
+
 void candidate_look_up(const struct lane *lane, struct candidate *c)
 {
 	const struct owned *owned = map_get(&lane->owned, c->item.dest);
 	uint64_t replaced = replaced_above(lane, c->item.dest);
 	if (owned) {
-		c->known = !owned->unsure && owned->number > replaced && owned->kind != CARRY_DELETE &&
-			   owned->mode == c->item.mode;
+		c->known = !owned->unsure && !owned->drifted && owned->number > replaced &&
+			   owned->kind != CARRY_DELETE && owned->mode == c->item.mode;
 		c->known_kind = owned->kind;
 		c->known_mode = owned->host_mode;
 		c->known_hash = owned->hash;
@@ -127,6 +151,7 @@ void candidate_look_up(const struct lane *lane, struct candidate *c)
 	c->known_kind = kind_of_mode(input->mode);
 	c->known_mode = input->mode;
 	c->known_hash = input->hash;
+	c->expects = expects_of_image(lane) && c->known_kind != CARRY_DIRECTORY;
 }
 
 bool candidate_is_there(const struct candidate *c)
@@ -216,6 +241,7 @@ void candidate_prepare(struct candidate *c, struct kept *kept)
 	c->skip = c->skip || candidate_is_there(c);
 }
 
+/* Also of struct wanted, which begins with one. */
 static int compare_items(const void *a, const void *b)
 {
 	const struct carry_item *x = a, *y = b;
@@ -246,29 +272,46 @@ const struct owned *lane_own(struct lane *lane, const struct candidate *c)
 				.number = number,
 				.replaced = c->item.kind != CARRY_DIRECTORY ? number
 					    : old			    ? old->replaced
-									    : 0};
+									    : 0,
+				.expects = old ? old->expects : c->expects,
+				.expected = old ? old->expected : c->known_hash};
 	owned_free(map_set(&lane->owned, c->item.dest, owned));
 	return owned;
 }
 
-void carry_owned(struct carry *carry, const char *dest, const struct owned *owned)
+static struct carry_item item_of(const char *dest, const struct owned *owned, bool first)
 {
 	/* A kept copy may serve files of several modes: its own says nothing. */
 	bool resolve = owned->generated && owned->mode == MODE_HOST && owned->kind == CARRY_FILE;
-	*(struct carry_item *)vec_add(carry) =
-		(struct carry_item){.kind = owned->kind,
-				    .src = xstrdup_or_null(owned->src),
-				    .dest = xstrdup(dest),
-				    .mode = resolve ? (int)(owned->host_mode & 07777) : owned->mode,
-				    .owner = xstrdup_or_null(owned->owner),
-				    .owner_if_new = owned->owner_if_new};
+	return (struct carry_item){.kind = owned->kind,
+				   .src = xstrdup_or_null(owned->src),
+				   .dest = xstrdup(dest),
+				   .mode = resolve ? (int)(owned->host_mode & 07777) : owned->mode,
+				   .owner = xstrdup_or_null(owned->owner),
+				   .owner_if_new = owned->owner_if_new,
+				   .expects = owned->expects && first,
+				   .expected = owned->expected};
 }
 
-void lane_all_owned(const struct lane *lane, struct carry *carry)
+void carry_owned(struct carry *carry, const char *dest, const struct owned *owned, bool first)
 {
-	for map_each (entry, &lane->owned)
-		carry_owned(carry, entry->key, entry->value);
-	carry_sort(carry);
+	*(struct carry_item *)vec_add(carry) = item_of(dest, owned, first);
+}
+
+void lane_all_owned(const struct lane *lane, const struct lane_instance *instance, struct wanted_list *all)
+{
+	for map_each (entry, &lane->owned) {
+		const struct owned *owned = entry->value;
+		if (owned->altered)
+			continue;
+		*(struct wanted *)vec_add(all) = (struct wanted){.item = item_of(entry->key, owned, instance->fresh),
+								 .hash = owned->hash,
+								 .host_mode = owned->host_mode,
+								 .unsure = !owned_is_current(lane, entry->key, owned),
+								 .drift = verify_drift(instance, entry->key, owned)};
+	}
+	if (all->len > 1)
+		qsort(all->items, all->len, sizeof(*all->items), compare_items);
 }
 
 /* What the build of the new image put there, too, or made anew by itself: a stale output would hide it. */
@@ -284,7 +327,8 @@ static bool is_in_new_image(const struct lane *lane, const struct owned *owned, 
 void lane_prune_owned(struct lane *lane)
 {
 	for map_each (entry, &lane->owned) {
-		const struct owned *owned = entry->value;
+		struct owned *owned = entry->value;
+		owned->expects = owned->altered = owned->drifted = false; /* that was another image's */
 		if (!owned->src || !file_exists(owned->src) || is_in_new_image(lane, owned, entry->key))
 			owned_free(map_remove(&lane->owned, entry->key));
 	}

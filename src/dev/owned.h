@@ -6,6 +6,7 @@
 #include "sync/plan.h"
 
 struct lane;
+struct lane_instance;
 
 /* A destination that differs from what the image holds. */
 struct owned {
@@ -21,8 +22,24 @@ struct owned {
 	uint64_t number;   /* counts what was carried: which of two came later */
 	uint64_t replaced; /* the number with which it was last no directory; 0: it always was one */
 	bool unsure; /* a destination may hold something else: the source changed, went, or could not be written meanwhile */
+	bool drifted; /* the same, by a container's own doing: what is saved is carried, also where it is what was carried before */
+	/* Its first write to a container that is as its image made it finds this content there: what the build read. Where the build changed it
+	 * afterwards (`altered`), only a build can carry the change. */
+	bool expects, altered;
+	struct hash expected;
 };
 void owned_free(void *owned);
+
+/* A line of the journal for a job: the item that brings it about, and what is there then. */
+struct wanted {
+	struct carry_item item; /* first */
+	struct hash hash;
+	unsigned host_mode;
+	bool unsure;
+	struct instance_file *drift; /* what an instance put there itself, and was told of: it stays. NULL: nothing */
+};
+VEC_TYPE(wanted_list, struct wanted);
+void wanted_release(struct wanted_list *list);
 
 struct candidate {
 	struct carry_item item;
@@ -31,7 +48,8 @@ struct candidate {
 	bool kept;	/* that was done already: item.src is the copy; hash and host_mode are set */
 	unsigned host_mode;
 	struct hash hash;
-	bool known; /* what the destination holds: */
+	bool expects; /* known is what the image's build read: it may have changed it since */
+	bool known;   /* what the destination holds: */
 	enum carry_kind known_kind;
 	unsigned known_mode;
 	struct hash known_hash;
@@ -63,9 +81,13 @@ int source_hash(const char *path, unsigned mode, struct hash *hash);
 
 /* On the loop. The journal's line of one destination, written before it is sent. */
 const struct owned *lane_own(struct lane *lane, const struct candidate *c);
-void carry_owned(struct carry *carry, const char *dest, const struct owned *owned); /* one item more */
-void carry_sort(struct carry *carry);						    /* as struct carry wants it */
-void lane_all_owned(const struct lane *lane, struct carry *carry);		    /* everything, sorted */
+/* One item more. first: to a container that is there as its image made it. */
+void carry_owned(struct carry *carry, const char *dest, const struct owned *owned, bool first);
+void carry_sort(struct carry *carry); /* as struct carry wants it */
+/* Everything that is to be in an instance, sorted as a carry is. */
+void lane_all_owned(const struct lane *lane, const struct lane_instance *instance, struct wanted_list *all);
+/* What was carried there is there still, as far as skiff knows: nothing came in its place, or in that of a directory above. */
+bool owned_is_current(const struct lane *lane, const char *dest, const struct owned *owned);
 /* Forgets what the new image holds by itself; the rest is owed to its instances. */
 void lane_prune_owned(struct lane *lane);
 

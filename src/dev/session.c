@@ -3,21 +3,6 @@
 
 #include "dev/batch.h"
 
-void session_give_back(struct lane_instance *instance)
-{
-	struct batch *next = steal(&instance->next);
-	instance->use = SESSION_FREE;
-	if (next && instance->session && !instance->gone) {
-		batch_carry_to(next, instance);
-		return;
-	}
-	instance->behind = instance->behind || next;
-	if (instance->gone)
-		lane_instance_release(instance);
-	if (next)
-		batch_instance_done(next);
-}
-
 struct open_job {
 	struct lane_instance *instance;
 	struct session *session;
@@ -50,7 +35,8 @@ static void open_done(void *data)
 		if (lane->owned.len == 0)
 			lane_set_well(lane);
 	}
-	instance->behind = instance->behind || lane->owned.len > 0;
+	/* One that has ended is started again by the next change, not by looking at it. */
+	instance->behind = instance->behind || (instance->info.running && lane->owned.len > 0);
 	error_clear(&job->err);
 	free(job);
 	session_give_back(instance);
@@ -64,4 +50,41 @@ void session_open(struct lane_instance *instance)
 	job->instance = instance;
 	instance->use = SESSION_OPENING;
 	dev_job(instance->lane->dev, open_work, open_done, job);
+}
+
+void session_reopen(struct lane_instance *instance)
+{
+	if (instance->use != SESSION_FREE) {
+		instance->stale = true;
+		return;
+	}
+	if (instance->session)
+		instance->lane->dev->runtime->ops->close(steal(&instance->session));
+	session_open(instance);
+}
+
+void session_give_back(struct lane_instance *instance)
+{
+	struct batch *next = steal(&instance->next);
+	instance->use = SESSION_FREE;
+	if (instance->stale && !instance->gone) {
+		instance->stale = false;
+		session_reopen(instance);
+	}
+	if (next && instance->session && instance->use == SESSION_FREE && !instance->gone) {
+		batch_carry_to(next, instance);
+		return;
+	}
+	instance->behind = instance->behind || next;
+	if (instance->gone)
+		lane_instance_release(instance);
+	if (next)
+		batch_instance_done(next);
+}
+
+void session_lost(struct lane_instance *instance)
+{
+	struct lane *lane = instance->lane;
+	lane->dev->runtime->ops->close(steal(&instance->session));
+	instances_refresh(lane->dev); /* it may be gone, or have ended; else a session is opened anew */
 }

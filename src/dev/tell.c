@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "dev/lane.h"
+#include "dev/verify.h"
 #include "watch/watch.h"
 
 enum { PATHS_TOLD = 100 }; /* an event names at most so many paths; `files` has the whole count */
@@ -136,7 +137,15 @@ void tell_idle(struct dev *dev)
 	int errors = 0;
 	for vec_each (lane, &dev->lanes)
 		errors += (*lane)->error != NULL;
-	event_emit(dev->bus, EVENT_IDLE, json_pack("{s:i, s:[], s:i}", "errors", errors, "drift", "verified", 0));
+	struct verified verified = {0};
+	verified_of(dev, &verified);
+	json_t *drift = json_array();
+	for (size_t i = 0; i < verified.drift.len && i < PATHS_TOLD; i++)
+		json_array_append_new(drift, event_text(verified.drift.items[i]));
+	event_emit(dev->bus, EVENT_IDLE,
+		   json_pack("{s:i, s:o, s:I}", "errors", errors, "drift", drift, "verified",
+			     (json_int_t)verified.equal));
+	strv_release(&verified.drift);
 }
 
 static json_t *words(const struct strv *command)

@@ -11,7 +11,7 @@ def beside(container):
     """Another container of the same image and labels, as a tool that scales would start it."""
     seen = json.loads(docker("inspect", container))[0]
     labels = [f"--label={name}={value}" for name, value in seen["Config"]["Labels"].items()]
-    return docker("run", "-d", *labels, seen["Image"]).decode().strip()
+    return docker("run", "-d", "--network", "none", *labels, seen["Image"]).decode().strip()
 
 
 def name_of(container):
@@ -48,3 +48,86 @@ class OneThatHangs(Scenario):
         docker("unpause", second)
         dev.eventually(lambda: content(second, "/srv/index.html") == b"three", what="the last save in the one that hung")
         dev.wait("idle", mark, errors=0)
+
+
+def meddle(dev, path, text):
+    """As a program in the container would write it."""
+    if dev.runtime == "embedded":
+        (harness.embedded_root(dev.state) / path.strip("/")).write_text(text)
+    else:
+        docker("exec", dev.container(), "/bin/busybox", "sh", "-c", f"echo -n '{text}' >{path}")
+
+
+class Verified(Scenario):
+    def start(self, pages=None):
+        project = self.site(pages=pages or {"a": "1", "b": "1", "c": "1"})
+        return project, self.dev(project)
+
+    def save(self, project, dev, **files):
+        """Saves, and waits until nothing is left to do: the event that says so."""
+        mark = dev.mark()
+        for name, text in files.items():
+            project.write(f"www/{name}", text)
+        dev.wait("sync", mark, status="succeeded")
+        return dev.wait("idle", mark)
+
+    def test_what_was_carried_is_there(self):
+        project, dev = self.start()
+        self.assertEqual(self.save(project, dev, a="2")["verified"], 1)
+        self.assertEqual(self.save(project, dev, b="2", d="new")["verified"], 3)
+        mark = dev.mark()
+        project.remove("www/d")
+        dev.expect("/srv/d", None)
+        idle = dev.wait("idle", mark)
+        self.assertEqual((idle["verified"], idle["drift"]), (3, []))
+
+    def test_what_the_container_changed_is_told_and_left(self):
+        project, dev = self.start()
+        self.save(project, dev, a="2", b="2")
+        meddle(dev, "/srv/a", "its own")
+        idle = self.save(project, dev, c="2")
+        self.assertEqual((idle["drift"], idle["verified"]), (["/srv/a"], 2))
+        self.assertEqual(dev.read("/srv/a"), b"its own")
+        told = [event["message"] for event in dev.events if event["type"] == "warning" and "/srv/a" in event["message"]]
+        self.assertEqual(len(told), 1)
+        if self.on_docker:
+            self.assertIn(name_of(dev.container()), told[0])
+        mark = dev.mark()
+        self.assertEqual(self.save(project, dev, c="3")["drift"], ["/srv/a"])
+        self.assertEqual(dev.count("warning", mark), 0)
+        idle = self.save(project, dev, a="2")  # the same as before: carried all the same
+        self.assertEqual((idle["drift"], idle["verified"]), ([], 3))
+        self.assertEqual(dev.read("/srv/a"), b"2")
+
+    def test_what_was_deleted_comes_again(self):
+        project, dev = self.start()
+        mark = dev.mark()
+        project.remove("www/a")
+        dev.expect("/srv/a", None)
+        self.assertEqual(dev.wait("idle", mark)["verified"], 1)
+        meddle(dev, "/srv/a", "its own")
+        self.assertEqual(self.save(project, dev, b="2")["drift"], ["/srv/a"])
+
+    def test_links_modes_and_directories_are_no_drift(self):
+        project, dev = self.start(pages={"a": "1", "of/the": "image"})
+        project.write("www/run", "x", 0o750)
+        project.remove("www/a")
+        project.write("www/a/file", "was a file")
+        project.remove("www/of")
+        project.write("www/of", "was a directory")
+        (project.root / "www/link").symlink_to("a/file")
+        (project.root / "www/empty").mkdir(0o700)
+        dev.expect("/srv/of", "was a directory")
+        dev.eventually(lambda: dev.entry("/srv/empty"), what="the directory")
+        self.rest(dev)
+        idle = self.save(project, dev, **{"a/file": "now"})
+        self.assertEqual(idle["drift"], [])
+        self.assertGreaterEqual(idle["verified"], 5)
+
+    def test_many_at_once(self):
+        project, dev = self.start()
+        mark = dev.mark()
+        for n in range(1200):
+            project.write(f"www/many/{n}", str(n))
+        dev.eventually(lambda: dev.events[-1]["type"] == "idle" and dev.events[-1]["verified"] >= 1200, what="all of them verified")
+        self.assertEqual(dev.wait("idle", mark, errors=0)["drift"], [])
