@@ -16,7 +16,7 @@ import contest
 import generated
 import harness
 
-FEW = 5
+FEW, START_LIMIT = 5, 900  # seconds: an engine takes its time for an image of 250,000 files
 
 
 class Row:
@@ -41,7 +41,13 @@ class Bench:
         return max(FEW, self.samples // part)
 
     def dev(self, project, **more):
-        return harness.Dev(self.skiff, project, "docker", "--tail=false", **more)
+        dev = harness.Dev(self.skiff, project, "docker", "--tail=false", wait=False, **more)
+        try:
+            dev.wait("ready", timeout=START_LIMIT)
+        except harness.Failure:
+            self.finish(dev)
+            raise
+        return dev
 
     def finish(self, dev):
         dev.end()

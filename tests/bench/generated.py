@@ -79,8 +79,7 @@ def maven(bench):
         return
     project.example("java-jib")
     project.warm()
-    dev = bench.dev(project, env=project.environment, wait=False)
-    dev.wait("ready", timeout=test_java.BUILD_LIMIT)
+    dev = bench.dev(project, env=project.environment)
     dev.wait("idle", timeout=test_java.BUILD_LIMIT)
     source = project.file(test_java.SOURCE)
     target, text = contest.merged(dev) / test_java.IN_CONTAINER.lstrip("/"), source.read_text()
