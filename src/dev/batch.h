@@ -14,6 +14,7 @@ struct batch {
 	char *path, *name;	   /* story's: what a generator was run for */
 	struct strv command;	   /* story's: of that generator */
 	struct change_set changes; /* story's: what it was run for */
+	bool prepared;		   /* all was looked at already */
 	unsigned users;
 	unsigned under_way; /* instances still being carried to */
 	bool any_done;	    /* one of them has ended, well or not */

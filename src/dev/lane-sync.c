@@ -75,6 +75,8 @@ static void prepare_work(void *data)
 {
 	struct batch *batch = data;
 	struct kept *kept = NULL;
+	if (batch->prepared)
+		return;
 	for vec_each (c, &batch->candidates) {
 		if (c->generated && !kept)
 			(void)lane_open_kept(batch->lane, &kept, NULL);
@@ -219,9 +221,9 @@ static void make_again(struct batch *batch)
 	lane_set_error(lane, "generate", message);
 }
 
-static void prepare_done(void *data)
+/* What the destinations must be is written down; then it goes to them. */
+static void own_and_carry(struct batch *batch)
 {
-	struct batch *batch = data;
 	struct lane *lane = batch->lane;
 	struct dev *dev = lane->dev;
 	if (batch->r < 0) {
@@ -243,7 +245,39 @@ static void prepare_done(void *data)
 		batch_end(batch);
 	else
 		carry_to_all(batch);
+}
+
+static void prepare_done(void *data)
+{
+	struct batch *batch = data;
+	struct dev *dev = batch->lane->dev;
+	own_and_carry(batch);
 	dev_job_done(dev);
+}
+
+/* A file or two that were saved just now are in memory: looking at them costs less than handing them to another thread and back. */
+static bool is_quick(const struct batch *batch)
+{
+	enum { QUICK_FILES = 4, QUICK_SIZE = 64 << 10 };
+	struct stat st;
+	if (batch->candidates.len > QUICK_FILES || any_on_host(&batch->lane->artifact->sync.before))
+		return false;
+	for vec_each (c, &batch->candidates)
+		if (c->generated || (c->item.src && lstat(c->item.src, &st) == 0 && st.st_size > QUICK_SIZE))
+			return false;
+	return true;
+}
+
+/* False: it would end at once, and its end is for the loop, not for the one who began it. */
+static bool will_be_carried(const struct batch *batch)
+{
+	bool any = false;
+	for vec_each (c, &batch->candidates)
+		any = any || !c->skip;
+	for vec_each (instance, &batch->lane->instances)
+		if (any && (*instance)->session && (*instance)->use == SESSION_FREE)
+			return true;
+	return false;
 }
 
 static struct batch *batch_new(struct lane *lane, const struct sync_story *story)
@@ -272,7 +306,14 @@ void lane_sync(struct lane *lane, struct candidate_list *candidates, const struc
 	*candidates = (struct candidate_list){0};
 	lane->state = LANE_SYNCING;
 	lane->syncing = batch;
-	dev_job(lane->dev, prepare_work, prepare_done, batch);
+	if (is_quick(batch)) {
+		prepare_work(batch);
+		batch->prepared = true;
+	}
+	if (batch->prepared && will_be_carried(batch))
+		own_and_carry(batch);
+	else
+		dev_job(lane->dev, prepare_work, prepare_done, batch);
 }
 
 void lane_catch_up(struct lane *lane)
