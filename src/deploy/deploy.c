@@ -1,6 +1,8 @@
 #include "deploy/deploy.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "deploy/docker.h"
@@ -37,6 +39,25 @@ void left_containers_release(struct left_containers *left)
 	vec_release(left);
 }
 
+/* Names without a value are the environment's. */
+static void add_environment(struct hasher *hasher, const struct pair_list *pairs)
+{
+	for vec_each (pair, pairs)
+		hasher_add_string(hasher, pair->value ? NULL : getenv(pair->name));
+}
+
+/* The variables that templates name, ".NAME" behind "{{": more than are expanded, which does no harm. */
+static void add_variables(struct hasher *hasher, const char *text)
+{
+	for (const char *p = strstr(text, "{{"); p && (p = strchr(p, '.')); p++) {
+		size_t len = 0;
+		while (isalnum((unsigned char)p[1 + len]) || p[1 + len] == '_')
+			len++;
+		_cleanup_free_ char *name = xstrndup(p + 1, len);
+		hasher_add_string(hasher, len ? getenv(name) : NULL);
+	}
+}
+
 char *deploy_config_digest(const struct config *config, const char *effective, const char *default_repo,
 			   const char *tag, bool no_ports)
 {
@@ -46,9 +67,11 @@ char *deploy_config_digest(const struct config *config, const char *effective, c
 	hasher_add_string(hasher, default_repo);
 	hasher_add_string(hasher, tag);
 	hasher_add(hasher, &no_ports, sizeof(no_ports));
+	add_variables(hasher, effective);
+	for vec_each (artifact, &config->artifacts)
+		add_environment(hasher, &(*artifact)->docker.build_args);
 	for vec_each (run, &config->run)
-		for vec_each (pair, &run->env)
-			hasher_add_string(hasher, pair->value ? NULL : getenv(pair->name));
+		add_environment(hasher, &run->env);
 	hash_to_hex(hasher_finish(hasher), hex);
 	return xstrdup(hex);
 }

@@ -541,7 +541,7 @@ int dev_run(const struct dev_options *options, struct config *config, struct eve
 			CLEANUP(error_clear) struct error cleanup_error = {0};
 			if (dev.deployer->ops->cleanup(dev.deployer, &cleanup_error) < 0)
 				tell_warning(&dev, cleanup_error.message);
-			if (dev.docker)
+			else if (dev.docker)
 				agent_layers_remove(dev.docker, dev.run_id, NULL);
 		}
 	}

@@ -287,6 +287,30 @@ static void restarts_by_the_agent(void **state)
 	}
 }
 
+/* Equal digests are taken for equal containers: all that they take from the environment counts. */
+static void digests_what_containers_follow_from(void **state)
+{
+	(void)state;
+	struct artifact artifact = {0};
+	struct artifact *artifacts[] = {&artifact};
+	const struct config config = {.artifacts = {artifacts, 1, 1}};
+	vec_push(&artifact.docker.build_args, (struct pair){.name = (char *)"SKIFF_TEST_ARGUMENT"});
+	static const char *const steps[][3] = {{"SKIFF_TEST_ARGUMENT", "1", "a: '{{.SKIFF_TEST_VALUE}}'"},
+					       {"SKIFF_TEST_ARGUMENT", "2", "a: '{{.SKIFF_TEST_VALUE}}'"},
+					       {"SKIFF_TEST_VALUE", "new", "a: '{{.SKIFF_TEST_VALUE}}'"},
+					       {"SKIFF_TEST_VALUE", "new", "a: '{{ .SKIFF_TEST_VALUE }}'"}};
+	_cleanup_free_ char *before = xstrdup("");
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		setenv(steps[i][0], steps[i][1], 1);
+		_cleanup_free_ char *digest = deploy_config_digest(&config, steps[i][2], NULL, NULL, false);
+		_cleanup_free_ char *again = deploy_config_digest(&config, steps[i][2], NULL, NULL, false);
+		assert_string_equal(digest, again);
+		assert_string_not_equal(digest, before);
+		replace_string(&before, digest);
+	}
+	vec_release(&artifact.docker.build_args);
+}
+
 static void tells_the_living_from_the_dead(void **state)
 {
 	(void)state;
@@ -350,6 +374,7 @@ int main(void)
 		cmocka_unit_test(makes_safe_names),
 		cmocka_unit_test(describes_the_container),
 		cmocka_unit_test(restarts_by_the_agent),
+		cmocka_unit_test(digests_what_containers_follow_from),
 		cmocka_unit_test(tells_the_living_from_the_dead),
 		cmocka_unit_test(lets_one_run_a_project),
 	};
