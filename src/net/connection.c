@@ -331,8 +331,7 @@ int http_stream_turn(struct http_connection *connection, struct bytes *out, cons
 	if (sent > 0) {
 		out->data += sent;
 		out->len -= (size_t)sent;
-		int r = receive_turn(connection, receiver, err);
-		return r == -EAGAIN ? 0 : r;
+		return 0; /* what came meanwhile is read when there is nothing to send, or no room for it */
 	}
 	if (sent < 0 && errno != EAGAIN && errno != EINTR)
 		return error_errno(err, errno == ECONNRESET ? EPIPE : errno, "the line is broken");

@@ -26,6 +26,7 @@ struct carrying {
 	bool state_came;
 	unsigned char have[WIRE_CHUNKS_MAX / 8];
 	bool have_came;
+	struct error unread; /* a source could not be read to its end */
 };
 
 static void take_answer(void *data, size_t index, const struct wire_message *m)
@@ -109,12 +110,12 @@ struct chunk_list {
 };
 
 /* First reading: the whole file's hash, and its chunks. */
-static int list_chunks(struct source *source, struct chunk_list *list, struct error *err)
+static int list_chunks(struct carrying *c, struct source *source, struct chunk_list *list)
 {
 	_cleanup_free_ unsigned char *window = xmalloc(WINDOW);
 	size_t held = 0;
 	for (bool more = true; more || held;) {
-		ssize_t n = more ? source_read(source, window + held, WINDOW - held, err) : 0;
+		ssize_t n = more ? source_read(source, window + held, WINDOW - held, &c->unread) : 0;
 		if (n < 0)
 			return (int)n;
 		more = n > 0;
@@ -165,7 +166,7 @@ static int send_chunks(struct carrying *c, uint32_t id, struct source *source)
 {
 	struct chunk_list list = {0};
 	uint64_t at = 0;
-	int r = list_chunks(source, &list, c->agent->err);
+	int r = list_chunks(c, source, &list);
 	for (size_t first = 0; r >= 0 && first < list.lengths.len && !c->items[id - c->agent->base].settled;) {
 		size_t count = list.lengths.len - first;
 		count = count < WIRE_CHUNKS_MAX ? count : WIRE_CHUNKS_MAX;
@@ -189,7 +190,7 @@ static int send_pieces(struct carrying *c, uint32_t id, struct source *source)
 		return r;
 	_cleanup_free_ char *piece = xmalloc(PIECE);
 	ssize_t n = 0;
-	while (r >= 0 && !item->settled && (n = source_read(source, piece, PIECE, c->agent->err)) > 0)
+	while (r >= 0 && !item->settled && (n = source_read(source, piece, PIECE, &c->unread)) > 0)
 		r = say_data(c->agent, id, piece, (size_t)n);
 	return n < 0 ? (int)n : r;
 }
@@ -210,6 +211,11 @@ static int send_large(struct carrying *c, size_t index, struct source *source)
 		r = agent_flush(c->agent); /* the agent looks at its file while we look at ours */
 	if (r >= 0)
 		r = chunks ? send_chunks(c, open.id, source) : send_pieces(c, open.id, source);
+	if (c->unread.code) {
+		failed_here(item, c->unread.code, &c->unread);
+		error_clear(&c->unread);
+		return agent_say(c->agent, &(struct wire_message){.type = WIRE_DROP, .id = open.id});
+	}
 	if (r < 0 || item->settled)
 		return r;
 	bool settled = source_settled(source);
@@ -284,25 +290,44 @@ static int send_item(struct carrying *c, size_t index)
 	return 0;
 }
 
-/* One batch of all that is not settled. */
-static int carry_round(struct carrying *c, struct cancel *cancel, struct error *err)
+/* At most so much of an agent's room for paths and targets. */
+static size_t item_bytes(const struct carry_item *item)
+{
+	return strlen(item->dest) + 2 + (item->kind == CARRY_SYMLINK ? WIRE_PATH_MAX : 0);
+}
+
+static int commit(struct carrying *c)
 {
 	struct agent *agent = c->agent;
-	int r = 0;
 	c->committed = false;
-	agent_begin(agent, c->carry->len + 1, take_answer, c, cancel, err);
+	int r = agent_say(agent,
+			  &(struct wire_message){.type = WIRE_COMMIT, .id = agent->base + (uint32_t)c->carry->len});
+	return r < 0 ? r : agent_wait(agent, &c->committed, NULL);
+}
+
+/* All that is not settled, as one batch; as several where the agent could not hold it. */
+static int carry_round(struct carrying *c, struct cancel *cancel, struct error *err)
+{
+	size_t count = 0, bytes = 0;
+	int r = 0;
+	agent_begin(c->agent, c->carry->len + 1, take_answer, c, cancel, err);
 	for (size_t i = 0; r >= 0 && i < c->carry->len; i++) {
+		if (c->items[i].settled || c->items[i].leave)
+			continue;
+		bytes += item_bytes(&c->carry->items[i]);
+		if (++count > WIRE_BATCH_MAX || bytes > WIRE_BATCH_BYTES_MAX) {
+			r = commit(c);
+			count = 1;
+			bytes = item_bytes(&c->carry->items[i]);
+		}
 		if (cancel_requested(cancel))
 			r = error_set(err, ECANCELED, "cancelled");
-		else if (!c->items[i].settled && !c->items[i].leave)
+		if (r >= 0)
 			r = send_item(c, i);
 	}
 	if (r >= 0)
-		r = agent_say(agent,
-			      &(struct wire_message){.type = WIRE_COMMIT, .id = agent->base + (uint32_t)c->carry->len});
-	if (r >= 0)
-		r = agent_wait(agent, &c->committed, NULL);
-	agent_end(agent);
+		r = commit(c);
+	agent_end(c->agent);
 	return r;
 }
 
