@@ -40,6 +40,7 @@ void lane_instance_release(struct lane_instance *instance)
 	cancel_unref(instance->logs);
 	if (instance->session)
 		instance->lane->dev->runtime->ops->close(instance->session);
+	timer_free(instance->ping);
 	release_instance(&instance->info);
 	verify_forget(instance);
 	free(instance);
@@ -159,7 +160,7 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 			return;
 		tell_instance(instance, found->paused ? "paused" : found->running ? "running" : "exited");
 		instance->stuck = false; /* what failed may go now */
-		if (!found->running || own)
+		if (!found->running || was_running || own)
 			return;
 		instance->behind = lane->owned.len > 0; /* what is in memory was lost */
 		session_reopen(instance);

@@ -111,7 +111,7 @@ static bool rebuild_helps(const struct lane *lane, const struct apply_job *job)
 	for (size_t i = 0; i < job->report.len; i++) {
 		const struct carry_item *item = &job->carry->items[i];
 		const struct carry_result *result = &job->report.results[i];
-		if (result->code == 0)
+		if (result->code == 0 || result->unexpected)
 			continue;
 		failed = true;
 		if (result->outside || result->code == ENOSPC ||
@@ -143,13 +143,38 @@ static void note_carried(struct lane *lane, const struct apply_job *job)
 	}
 }
 
+/* What the image's build changed after copying it becomes a change again, which only a build can carry. In a mount no build would: there the copy is
+ * what the person wants. True where nothing else failed. */
+static bool take_unexpected(struct lane *lane, const struct apply_job *job)
+{
+	bool only = job->report.len > 0 && !job->hook_failed, any = false;
+	for (size_t i = 0; i < job->report.len; i++) {
+		const struct carry_result *result = &job->report.results[i];
+		only = only && (result->code == 0 || result->unexpected);
+		if (!result->unexpected)
+			continue;
+		any = true;
+		if (result->outside)
+			lane_expect_nothing(lane, job->carry->items[i].dest);
+		else
+			lane_note_altered(lane, job->carry->items[i].dest, job->batch->story.first_event_ns);
+	}
+	return any && only;
+}
+
 static void apply_failed(struct lane *lane, struct apply_job *job)
 {
 	_cleanup_free_ char *text = error_format(&job->err);
 	const char *message = first_failure(job) ? first_failure(job) : text;
 	job->instance->behind = job->instance->unfinished = true;
 	if (cancel_requested(lane->dev->cancel) || job->instance->gone)
-		return;						 /* what comes in its place gets everything */
+		return; /* what comes in its place gets everything */
+	if (take_unexpected(lane, job))
+		return;
+	if (job->r == -EBUSY && job->report.len == 0 && job->instance->info.paused) { /* until it goes on */
+		tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->story, message);
+		return;
+	}
 	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
 	bool again = broken && lane_retry_later(lane);
 	if (!again || job->r != -ENOENT) /* a container that is being replaced: the next list tells of that */

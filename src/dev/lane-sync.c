@@ -237,7 +237,7 @@ static void own_and_carry(struct batch *batch)
 		lane->torn = 0;
 	for vec_each (c, &batch->candidates) {
 		bool first = !map_has(&lane->owned, c->item.dest);
-		if (!c->skip && !torn)
+		if (!c->skip && !torn && !lane_refuse_altered(lane, c, batch->story.first_event_ns))
 			carry_owned(&batch->carry, c->item.dest, lane_own(lane, c), first);
 	}
 	carry_sort(&batch->carry);

@@ -361,6 +361,7 @@ static void plan_pending(struct lane *lane)
 		plan_artifact(lane->source, &lane->pending, &d);
 	else
 		decide_without_source(&d);
+	lane_decide_altered(lane, &d);
 	switch (d.kind) {
 	case DECISION_NONE:
 		tell_decision(lane, &d);
@@ -421,7 +422,8 @@ static bool any_behind(const struct lane *lane)
 {
 	for vec_each (each, &lane->instances) {
 		const struct lane_instance *instance = *each;
-		if (instance->behind && !instance->stuck && instance->session && instance->use == SESSION_FREE)
+		if (instance->behind && !instance->stuck && !instance->info.paused && instance->session &&
+		    instance->use == SESSION_FREE)
 			return true;
 	}
 	return false;

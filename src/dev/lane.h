@@ -35,13 +35,14 @@ struct outputs {
 };
 
 /* What a job does with a session: one at a time. */
-enum session_use { SESSION_FREE, SESSION_OPENING, SESSION_CARRYING, SESSION_LOOKING };
+enum session_use { SESSION_FREE, SESSION_OPENING, SESSION_CARRYING, SESSION_LOOKING, SESSION_PINGING };
 
 struct lane_instance {
 	struct lane *lane;
 	struct instance info;
 	struct session *session; /* NULL: not open yet, or broken */
 	enum session_use use;
+	struct timer *ping;  /* runs while nothing uses the session */
 	struct batch *next;  /* waits until the session is free */
 	struct cancel *logs; /* of its log job; NULL: none */
 	bool behind;	     /* may lack something of owned: gets it at the next chance */

@@ -88,6 +88,14 @@ void carry_sort(struct carry *carry); /* as struct carry wants it */
 void lane_all_owned(const struct lane *lane, const struct lane_instance *instance, struct wanted_list *all);
 /* What was carried there is there still, as far as skiff knows: nothing came in its place, or in that of a directory above. */
 bool owned_is_current(const struct lane *lane, const char *dest, const struct owned *owned);
+/* The image's build changed the destination after copying there: its source is pending again, and decided by that. */
+void lane_note_altered(struct lane *lane, const char *dest, uint64_t first_event_ns);
+/* The same for a candidate that was never carried; false: it may be. */
+bool lane_refuse_altered(struct lane *lane, const struct candidate *c, uint64_t first_event_ns);
+/* Makes a decision that copies there a rebuild. */
+void lane_decide_altered(const struct lane *lane, struct decision *decision);
+/* It is in a mount: what is carried there replaces whatever it is. */
+void lane_expect_nothing(struct lane *lane, const char *dest);
 /* Forgets what the new image holds by itself; the rest is owed to its instances. */
 void lane_prune_owned(struct lane *lane);
 

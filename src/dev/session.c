@@ -1,4 +1,4 @@
-/* The life of a session: opened when an instance appears, used by one job at a time, given back. */
+/* The life of a session: opened when an instance appears, used by one job at a time, given back, pinged where nothing uses it. */
 #include <errno.h>
 
 #include "dev/batch.h"
@@ -44,9 +44,53 @@ static void open_done(void *data)
 	dev_job_done(dev);
 }
 
+struct ping_job {
+	struct lane_instance *instance;
+	int r;
+};
+
+static void ping_work(void *data)
+{
+	struct ping_job *job = data;
+	struct dev *dev = job->instance->lane->dev;
+	CLEANUP(error_clear) struct error why = {0}; /* what it means for a copy is told with the copy */
+	job->r = dev->runtime->ops->ping(job->instance->session, dev->cancel, &why);
+}
+
+static void ping_done(void *data)
+{
+	struct ping_job *job = data;
+	struct lane_instance *instance = job->instance;
+	struct dev *dev = instance->lane->dev;
+	bool stopping = dev->phase == DEV_STOPPING || dev->reload;
+	bool broken = job->r < 0 && job->r != -EBUSY && !stopping;
+	free(job);
+	if (broken)
+		session_lost(instance);
+	session_give_back(instance);
+	dev_step_all(dev);
+	dev_job_done(dev);
+}
+
+/* Nothing used it for a while. */
+static void ping(void *data)
+{
+	struct lane_instance *instance = data;
+	const struct dev *dev = instance->lane->dev;
+	bool stopping = dev->phase == DEV_STOPPING || dev->reload;
+	if (instance->use != SESSION_FREE || !instance->session || stopping)
+		return;
+	struct ping_job *job = xcalloc(1, sizeof(*job));
+	job->instance = instance;
+	instance->use = SESSION_PINGING;
+	dev_job(instance->lane->dev, ping_work, ping_done, job);
+}
+
 void session_open(struct lane_instance *instance)
 {
 	struct open_job *job = xcalloc(1, sizeof(*job));
+	if (!instance->ping)
+		instance->ping = timer_new(instance->lane->dev->loop, ping, instance);
 	job->instance = instance;
 	instance->use = SESSION_OPENING;
 	dev_job(instance->lane->dev, open_work, open_done, job);
@@ -78,6 +122,8 @@ void session_give_back(struct lane_instance *instance)
 	instance->behind = instance->behind || next;
 	if (instance->gone)
 		lane_instance_release(instance);
+	else if (instance->session)
+		timer_start(instance->ping, RUNTIME_PING_S * 1000);
 	if (next)
 		batch_instance_done(next);
 }

@@ -182,7 +182,7 @@ static void look_done(void *data)
 		forget_what_is_not_owned(instance);
 	if (!stopping)
 		tell_drift(verify);
-	bool broken = verify->r < 0 && verify->r != -ENOTSUP && !stopping;
+	bool broken = verify->r < 0 && verify->r != -ENOTSUP && verify->r != -EBUSY && !stopping;
 	verify_free(verify);
 	if (broken)
 		session_lost(instance);

@@ -3,7 +3,7 @@
 import json
 
 import harness
-from harness import docker
+from harness import AUTO, INFER, MANUAL, STAY_COMMAND, docker
 from scenario import Scenario, on
 
 
@@ -131,3 +131,60 @@ class Verified(Scenario):
             project.write(f"www/many/{n}", str(n))
         dev.eventually(lambda: dev.events[-1]["type"] == "idle" and dev.events[-1]["verified"] >= 1200, what="all of them verified")
         self.assertEqual(dev.wait("idle", mark, errors=0)["drift"], [])
+
+
+@on("docker")
+class AlteredByTheBuild(Scenario):
+    REASON = "the image's build changed /srv/index.html after copying it"
+
+    def altered(self, sync):
+        project = self.site(sync, {"index.html": "raw", "other.html": "raw"})
+        project.write("Dockerfile", "FROM scratch\nCOPY bin /bin\nCOPY www /srv\n"
+                      'RUN ["/bin/busybox", "sed", "-i", "s/raw/made/", "/srv/index.html"]\n'
+                      f"CMD {STAY_COMMAND}\n")
+        dev = self.dev(project)
+        self.assertEqual(dev.read("/srv/index.html"), b"made")
+        return project, dev
+
+    def test_infer_rebuilds_and_says_why(self):
+        project, dev = self.altered(INFER)
+        for text in ("raw again", "raw once more"):
+            mark = dev.mark()
+            project.write("www/index.html", text)
+            decision = dev.wait("decision", mark, decision="rebuild")
+            self.assertIn(self.REASON, decision["reason"])
+            self.assertEqual(decision["deciding"]["path"], "www/index.html")
+            self.assertIn(self.REASON, dev.wait("build", mark, status="succeeded")["reason"])
+            dev.expect("/srv/index.html", text.replace("raw", "made"))
+            self.rest(dev, mark)
+            self.assertEqual(dev.count("build", mark, status="started"), 1)
+            self.assertEqual(dev.count("error", mark), 0)
+        mark = dev.mark()
+        project.write("www/other.html", "copied")
+        dev.expect("/srv/other.html", "copied")
+        self.assertCopied(dev, mark)
+
+    def test_while_builds_wait_the_path_is_remembered(self):
+        project, dev = self.altered(INFER)
+        dev.end()
+        dev = self.dev(project, "--auto-build=false")
+        for text in ("raw again", "raw once more"):
+            mark = dev.mark()
+            project.write("www/index.html", text)
+            project.write("www/other.html", text)
+            dev.wait("idle", mark)
+        self.assertEqual(dev.read("/srv/index.html"), b"made")
+
+    def test_auto_rebuilds_by_itself(self):
+        project, dev = self.altered(AUTO)
+        mark = dev.mark()
+        project.write("www/index.html", "raw again")
+        dev.wait("decision", mark, decision="rebuild")
+        dev.expect("/srv/index.html", "made again")
+
+    def test_manual_is_the_word_of_the_person(self):
+        project, dev = self.altered(MANUAL)
+        mark = dev.mark()
+        project.write("www/index.html", "raw again")
+        dev.expect("/srv/index.html", "raw again")
+        self.assertCopied(dev, mark)
