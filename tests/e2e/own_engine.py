@@ -38,8 +38,8 @@ class OwnEngine:
         if not self.containerd: # a service of its own, as it is mostly installed: it outlives dockerd
             self.containerd = self.program("containerd", "--root", str(self.base / "containerd"), "--state", str(self.base / "run"),
                                            "--address", address)
-        self.process = self.program(
-            "dockerd", "--host", f"unix://{self.socket}", "--data-root", str(self.base / "data"), "--exec-root", str(self.base / "exec"),
+        self.process = self.program( # in a network of its own: --bridge=none removes docker0, which is another engine's
+            "unshare", "--net", "dockerd", "--host", f"unix://{self.socket}", "--data-root", str(self.base / "data"), "--exec-root", str(self.base / "exec"),
             "--pidfile", str(self.base / "pid"), "--containerd", address, "--iptables=false", "--bridge=none", *self.options)
         deadline = time.monotonic() + harness.DEADLINE
         while not self.answers():
