@@ -89,18 +89,14 @@ void stage_clear(const struct op *op, int dir)
 static void clear_above(const struct op *op)
 {
 	char path[WIRE_PATH_MAX + HIDDEN_SIZE + 1], name[HIDDEN_SIZE];
-	size_t len = strlen(op->path), size;
-	bool parent = false;
 	hidden_name(op, name);
-	size = strlen(name) + 1;
-	memcpy(path, op->path, len);
-	while (len-- > 0) {
+	size_t size = strlen(name) + 1;
+	memcpy(path, op->path, op->hidden_len);
+	for (size_t len = op->hidden_len; len-- > 0;) {
 		if (path[len] != '/')
 			continue;
 		memcpy(path + len + 1, name, size);
-		if (parent)
-			sys_unlink(AT_FDCWD, path, 0);
-		parent = true;
+		sys_unlink(AT_FDCWD, path, 0);
 	}
 }
 
@@ -118,7 +114,7 @@ static int open_hidden(struct op *op, const struct place *place)
 		return fd;
 	op->hidden = true;
 	op->hidden_len = place->dir_len;
-	if (op->fresh && place->complete && batch_is_first())
+	if (op->fresh && batch_is_first())
 		clear_above(op);
 	return fd;
 }

@@ -3,12 +3,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,9 +22,10 @@
 #include "test.h"
 #include "wire/chunk.h"
 
-enum { PATIENCE_MS = 20000, PIECE = 64 << 10 };
+enum { PATIENCE_MS = 60000, PIECE = 64 << 10 };
 
 char **agent_program;
+enum driver_kernel driver_kernel;
 char folder[64];
 
 void driver_apart(void)
@@ -32,24 +39,52 @@ void driver_start(struct driver *d)
 	driver_start_with(d, NULL, true);
 }
 
+static void lack(enum driver_kernel what)
+{
+	bool link = what == KERNEL_NO_LINK;
+	uint32_t call = link ? __NR_linkat : __NR_openat, flag = link ? AT_EMPTY_PATH : O_TMPFILE & ~O_DIRECTORY;
+	uint32_t refused = link ? ENOENT : EOPNOTSUPP;
+	size_t argument = offsetof(struct seccomp_data, args) + (link ? 4 : 2) * sizeof(uint64_t);
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)argument),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, flag, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | refused),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
+	if (what != KERNEL_WHOLE && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+				     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0))
+		_exit(98);
+}
+
+pid_t driver_spawn(int input, int output, const char *argument, bool traced)
+{
+	char *argv[8] = {0};
+	size_t count = 0;
+	for (; agent_program[count]; count++)
+		argv[count] = agent_program[count];
+	argv[count] = (char *)argument;
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	dup2(input, 0);
+	dup2(output, 1);
+	lack(driver_kernel);
+	if (traced)
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	execvp(argv[0], argv);
+	_exit(99);
+}
+
 void driver_start_with(struct driver *d, const char *argument, bool greet)
 {
 	int to[2], from[2];
 	*d = (struct driver){.next_id = 1, .buffer = xmalloc(2 * WIRE_FRAME_MAX)};
 	assert_int_equal(pipe2(to, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(from, O_CLOEXEC), 0);
-	d->pid = fork();
-	if (d->pid == 0) {
-		char *argv[8] = {0};
-		size_t count = 0;
-		for (; agent_program[count]; count++)
-			argv[count] = agent_program[count];
-		argv[count] = (char *)argument;
-		dup2(to[0], 0);
-		dup2(from[1], 1);
-		execvp(argv[0], argv);
-		_exit(99);
-	}
+	d->pid = driver_spawn(to[0], from[1], argument, false);
 	close(to[0]);
 	close(from[1]);
 	d->in = to[1];
@@ -137,7 +172,7 @@ bool driver_take_any(struct driver *d, struct wire_message *m)
 			return false;
 	}
 	assert_int_equal(r, 1);
-	return true;
+	return m->type == WIRE_PONG && m->id == 0 ? driver_take_any(d, m) : true;
 }
 
 struct wire_message driver_take(struct driver *d, enum wire_type type)

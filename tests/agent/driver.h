@@ -24,6 +24,17 @@ struct driver {
  * same time does not end theirs. Once, at the start; as root only. */
 void driver_apart(void);
 
+/* What the kernel under the agents that are started next lacks, as older ones do. Not under qemu. */
+enum driver_kernel {
+	KERNEL_WHOLE,
+	KERNEL_NO_LINK,	   /* before 6.10: what is unseen is named by /proc only */
+	KERNEL_NO_TMPFILE, /* overlayfs before 6.1: nothing is unseen */
+};
+extern enum driver_kernel driver_kernel;
+
+/* Starts the agent with these. The child stops before its first instruction where `traced` (ptrace). The pid. */
+pid_t driver_spawn(int input, int output, const char *argument, bool traced);
+
 void driver_start(struct driver *driver); /* and takes the HELLOs */
 void driver_start_with(struct driver *driver, const char *argument, bool greet);
 int driver_end(struct driver *driver); /* closes stdin; the exit status */
@@ -33,8 +44,8 @@ void driver_kill(struct driver *driver);
 uint32_t driver_send(struct driver *driver, struct wire_message message);
 void driver_send_bytes(struct driver *driver, const void *bytes, size_t len);
 
-/* The next message, which must be of that type; valid until the next call. 20 s at most. */
-struct wire_message driver_take(struct driver *driver, enum wire_type type);
+/* The next message, which must be of that type; valid until the next call. a minute at most. */
+struct wire_message driver_take(struct driver *driver, enum wire_type type); /* signs of life are passed over */
 bool driver_take_any(struct driver *driver, struct wire_message *message); /* false: the agent ended */
 
 /* Requests by path: below the test's folder where it does not begin with "/". */
