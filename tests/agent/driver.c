@@ -28,6 +28,12 @@ char **agent_program;
 enum driver_kernel driver_kernel;
 char folder[64];
 
+bool driver_is_slow(void)
+{
+	const char *slash = strrchr(agent_program[0], '/');
+	return agent_program[1] || strstr(slash ? slash : agent_program[0], "hosted");
+}
+
 void driver_apart(void)
 {
 	if (geteuid() == 0 && unshare(CLONE_NEWNET) < 0)
@@ -54,8 +60,8 @@ static void lack(enum driver_kernel what)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
-	if (what != KERNEL_WHOLE && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-				     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0))
+	if (what != KERNEL_WHOLE &&
+	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0))
 		_exit(98);
 }
 

@@ -10,6 +10,9 @@
 /* The program that is tested, with what runs it (qemu): from the command line. */
 extern char **agent_program;
 
+/* Under qemu, and with sanitizers: fewer rounds will do there. */
+bool driver_is_slow(void);
+
 struct driver {
 	pid_t pid;
 	int in, out;
@@ -46,7 +49,7 @@ void driver_send_bytes(struct driver *driver, const void *bytes, size_t len);
 
 /* The next message, which must be of that type; valid until the next call. a minute at most. */
 struct wire_message driver_take(struct driver *driver, enum wire_type type); /* signs of life are passed over */
-bool driver_take_any(struct driver *driver, struct wire_message *message); /* false: the agent ended */
+bool driver_take_any(struct driver *driver, struct wire_message *message);   /* false: the agent ended */
 
 /* Requests by path: below the test's folder where it does not begin with "/". */
 struct wire_message at(enum wire_type type, const char *path);

@@ -34,17 +34,6 @@ static struct {
 	size_t contents;
 } talk;
 
-static const char *program_name(void)
-{
-	return strrchr(agent_program[0], '/') ? strrchr(agent_program[0], '/') + 1 : agent_program[0];
-}
-
-/* Under qemu, and with sanitizers, a start takes long. */
-static bool is_slow(void)
-{
-	return agent_program[1] || strstr(program_name(), "hosted");
-}
-
 static void say(struct wire_message m)
 {
 	size_t room = WIRE_FRAME_MAX - WIRE_DATA_MAX + m.data.len;
@@ -79,8 +68,7 @@ static void say_jar(uint32_t id)
 	}
 	say((struct wire_message){.type = WIRE_CHUNKS, .id = id, .data = {list, count * WIRE_CHUNK_SIZE}});
 	say((struct wire_message){.type = WIRE_DATA, .id = id, .data = {talk.jar, first}});
-	say((struct wire_message){
-		.type = WIRE_CLOSE, .id = id, .size = JAR, .hash = wire_hash_bytes(talk.jar, JAR)});
+	say((struct wire_message){.type = WIRE_CLOSE, .id = id, .size = JAR, .hash = wire_hash_bytes(talk.jar, JAR)});
 }
 
 /* All but the jar, which is the seventh. */
@@ -267,7 +255,7 @@ static void cut_everywhere(size_t step)
 static void test_cut(void **state)
 {
 	(void)state;
-	cut_everywhere(is_slow() ? 1201 : 1);
+	cut_everywhere(driver_is_slow() ? 1201 : 1);
 }
 
 static void test_cut_on_an_old_kernel(void **state)
@@ -276,7 +264,7 @@ static void test_cut_on_an_old_kernel(void **state)
 	if (agent_program[1])
 		skip();
 	driver_kernel = KERNEL_NO_TMPFILE;
-	cut_everywhere(is_slow() ? 1201 : 31);
+	cut_everywhere(driver_is_slow() ? 1201 : 31);
 	driver_kernel = KERNEL_WHOLE;
 }
 
@@ -300,7 +288,7 @@ static bool kill_after(size_t steps)
 static void kill_at_every_call(enum driver_kernel kernel, size_t calls)
 {
 	size_t steps = 1;
-	if (is_slow()) /* a tracer sees qemu's own steps, the sanitizers' */
+	if (driver_is_slow()) /* a tracer sees qemu's own steps, the sanitizers' */
 		skip();
 	driver_kernel = kernel;
 	for (bool more = true; more; steps += 2 * calls) {
@@ -341,11 +329,14 @@ static void test_nonsense(void **state)
 	_cleanup_free_ unsigned char *chance = random_bytes(4096, 5);
 	CLEANUP(str_release) struct str good = {0};
 	str_add_bytes(&good, talk.bytes.data, talk.bytes.len);
-	size_t end = talk.bytes.len, rounds = is_slow() ? 40 : 200;
+	size_t end = talk.bytes.len, rounds = driver_is_slow() ? 40 : 200;
 	for (size_t i = 0; i < rounds; i++) {
 		const unsigned char *c = &chance[i * 8];
 		size_t content = talk.content[c[0] % talk.contents].from;
-		size_t places[] = {0, 4, 9, 13, 17, 45, 46, 49, 53, content + c[1], content - 3, content - 9, end - 4, end - 9, end - 13, end - 20};
+		size_t places[] = {0,		4,	     9,	      13,      17,
+				   45,		46,	     49,      53,      content + c[1],
+				   content - 3, content - 9, end - 4, end - 9, end - 13,
+				   end - 20};
 		reset();
 		for (int flips = 1 + c[2] % 3; flips > 0; flips--)
 			talk.bytes.data[places[c[2 + flips] % 16]] ^= (char)(1 << c[6] % 8);
@@ -426,7 +417,7 @@ static void test_slow_reader(void **state)
 	driver_start(&d);
 	size_t sent = fill(&d, asked.data, asked.len, 200);
 	assert_true(sent < asked.len);
-	if (!is_slow())
+	if (!driver_is_slow())
 		assert_in_range(memory_of(d.pid), 1, 4 << 10);
 	for (uint32_t i = 1; i <= COUNT; i++) {
 		assert_int_equal(driver_take(&d, WIRE_PONG).id, i);
@@ -441,7 +432,7 @@ static void test_four_gigabytes(void **state)
 {
 	struct driver d;
 	(void)state;
-	if (is_slow())
+	if (driver_is_slow())
 		skip();
 	put("huge", "", 0644);
 	assert_int_equal(truncate(path_of("huge"), 4LL << 30), 0);
