@@ -79,7 +79,7 @@ static int exec_attach(struct docker *docker, const char *id, struct line *line,
 	struct http_request request = {
 		.method = "POST", .target = target, .headers = headers, .body = body, .body_len = sizeof(body) - 1};
 	int r = line_open(docker, line, cancel, err);
-	return r < 0 ? r : docker_exchange_on(docker, line, &request, receiver, cancel, 0, err);
+	return r < 0 ? r : docker_exchange_on(docker, line, &request, receiver, cancel, DOCKER_IDLE_MS, err);
 }
 
 static int exec_start(struct docker *docker, const char *id, const struct docker_exec *exec, struct exec_output *output,

@@ -52,7 +52,7 @@ static bool may_hold(const struct asking *asking, size_t index)
 static void take_state(struct asking *asking, size_t index, const struct wire_message *m)
 {
 	struct instance_file *found = &asking->found[index];
-	*found = (struct instance_file){.code = (int)m->value,
+	*found = (struct instance_file){.code = agent_code(m->value),
 					.special = m->kind == WIRE_OTHER,
 					.kind = m->kind == WIRE_DIRECTORY ? CARRY_DIRECTORY
 						: m->kind == WIRE_LINK	  ? CARRY_SYMLINK
@@ -139,7 +139,7 @@ int agent_check(struct agent *agent, const struct strv *paths, struct agent_item
 static void take_code(struct asking *asking, size_t index, const struct wire_message *m)
 {
 	(void)index;
-	asking->code = (int)m->value;
+	asking->code = agent_code(m->value);
 }
 
 /* One question. The answer's value, or what broke the line. */

@@ -2,6 +2,8 @@
 #ifndef RUNTIME_AGENT_LINE_H
 #define RUNTIME_AGENT_LINE_H
 
+#include <errno.h>
+
 #include "base/str.h"
 #include "runtime/agent.h"
 
@@ -33,6 +35,13 @@ void agent_begin(struct agent *agent, size_t count,
 		 void (*take)(void *data, size_t index, const struct wire_message *message), void *data,
 		 struct cancel *cancel, struct error *err);
 void agent_end(struct agent *agent);
+
+/* An errno as the agent tells it: what can't be one is EIO. */
+static inline int agent_code(uint32_t value)
+{
+	enum { ERRNO_MAX = 4095 };
+	return value <= ERRNO_MAX ? (int)value : EIO;
+}
 
 /* What a RESULT says, for the item. */
 void agent_take_result(struct agent_item *item, const struct wire_message *message);

@@ -2,6 +2,8 @@
 
 #include "runtime/agent-line.h"
 
+enum { HELLO_MS = 30000 }; /* for a container's engine to start a program where much else goes on */
+
 void agent_begin(struct agent *agent, size_t count,
 		 void (*take)(void *data, size_t index, const struct wire_message *message), void *data,
 		 struct cancel *cancel, struct error *err)
@@ -26,7 +28,7 @@ void agent_end(struct agent *agent)
 void agent_take_result(struct agent_item *item, const struct wire_message *m)
 {
 	item->settled = true;
-	item->code = (int)m->value;
+	item->code = agent_code(m->value);
 	item->reason = (enum wire_reason)m->reason;
 	item->atomic = m->flags & WIRE_ATOMIC;
 	item->found = (struct hash){m->hash.high, m->hash.low};
@@ -144,15 +146,16 @@ int agent_open(struct agent_transport transport, const struct agent_program *pro
 {
 	struct agent *agent = xcalloc(1, sizeof(*agent));
 	agent->transport = transport;
-	agent->patience_ms = patience_ms;
 	agent->next_id = 1; /* 0 is nobody's question */
 	agent_begin(agent, 0, NULL, NULL, cancel, err);
 	wire_input_init(&agent->input, xmalloc(AGENT_BUFFER), AGENT_BUFFER, WIRE_FROM_AGENT);
 	int r = agent_say(agent, &(struct wire_message){.type = WIRE_HELLO,
 							.version_min = WIRE_VERSION_MIN,
 							.version = WIRE_VERSION});
+	agent->patience_ms = patience_ms > HELLO_MS ? patience_ms : HELLO_MS;
 	if (r >= 0)
 		r = agent_wait(agent, &agent->input.greeted, NULL);
+	agent->patience_ms = patience_ms;
 	if (r >= 0 && !is_ours(&agent->hello, program))
 		r = error_set(err, EPROTO, "the agent in the container is not this skiff's");
 	if (r < 0) {

@@ -350,6 +350,44 @@ static void files_links_and_directories_are_carried(void **state)
 	f->runtime->ops->close(s);
 }
 
+static void what_is_there_is_looked_at(void **state)
+{
+	enum { COUNT = 4 };
+	struct fixture *f = *state;
+	CLEANUP(error_clear) struct error err = {0};
+	CLEANUP(strv_release) struct strv dests = {0};
+	struct instance_file found[COUNT], again[COUNT];
+	make_image(f, "PATH=/bin; " SERVE);
+	deploy(f);
+	struct session *s = open_session(f);
+	expect_inside(f, s, "/bin/busybox touch -d @1500000000 /srv/page; /bin/busybox ln -s /srv/page /srv/link", "");
+	strv_push(&dests, "/srv/page");
+	strv_push(&dests, "/srv/link");
+	strv_push(&dests, "/srv");
+	strv_push(&dests, "/srv/page/below");
+	ok(f->runtime->ops->look(s, &dests, NULL, found, NULL, &err), &err);
+	assert_true(hash_equal(found[0].hash, hash_bytes("old", 3)));
+	assert_true(found[0].mtime_ns == 1500000000000000000);
+	assert_int_equal(found[1].kind, CARRY_SYMLINK);
+	assert_true(hash_equal(found[1].hash, hash_bytes("/srv/page", 9)));
+	assert_true(found[1].mtime_ns == 0); /* just made */
+	assert_int_equal(found[2].kind, CARRY_DIRECTORY);
+	assert_int_equal(found[3].code, ENOENT);
+	found[0].hash.low++; /* believed: it looks as it did */
+	ok(f->runtime->ops->look(s, &dests, found, again, NULL, &err), &err);
+	assert_true(hash_equal(again[0].hash, found[0].hash));
+	expect_inside(f, s, "echo -n odd >/srv/page", "");
+	ok(f->runtime->ops->look(s, &dests, found, again, NULL, &err), &err);
+	assert_true(hash_equal(again[0].hash, hash_bytes("odd", 3)));
+
+	struct carry_report report;
+	ok(f->runtime->ops->check(s, &dests, &report, NULL, &err), &err);
+	assert_true(report.atomic);
+	carry_report_release(&report);
+	assert_int_equal(f->runtime->ops->ping(s, NULL, &err), 0);
+	f->runtime->ops->close(s);
+}
+
 /* MODE_KEEP: what is replaced keeps its bits, but for those that would give new content a user's rights; else 0644, a directory 0755, whatever the
  * umask. */
 static void kept_modes(void **state)
@@ -601,6 +639,7 @@ int main(void)
 		EMBEDDED_TEST(signals_and_restarts_keep_the_files),
 		EMBEDDED_TEST(an_exit_is_told),
 		EMBEDDED_TEST(files_links_and_directories_are_carried),
+		EMBEDDED_TEST(what_is_there_is_looked_at),
 		EMBEDDED_TEST(kept_modes),
 		EMBEDDED_TEST(links_lead_nowhere_outside),
 		EMBEDDED_TEST(a_new_one_takes_the_place_of_the_old),
