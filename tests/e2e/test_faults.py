@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import threading
 
 import harness
 import scenario
@@ -93,9 +94,10 @@ class Pages:
     def many(self):
         """2,000 files, new or anew."""
         self.version += 1
-        folder = f"many-{self.random.randrange(2)}"
+        folder = f"www/many-{self.random.randrange(2)}"
+        save = self.project.replace if os.path.exists(self.project.path(folder)) else self.project.write
         for n in range(2000):
-            self.project.write(f"www/{folder}/{n}", page(self.version, 1 + n % 7))
+            save(f"{folder}/{n}", page(self.version, 1 + n % 7))
 
     def some(self):
         """The kinds by what they cost."""
@@ -274,7 +276,7 @@ class AnyFault(Faulty):
         self.proxy, self.env = self.through_a_proxy(self.one)
         self.dev_ = self.dev(self.one, env=self.env)
         pages = Pages(self.one, self.random)
-        for number in range(scenario.settings.rounds * 3):
+        for number in range(scenario.settings.rounds * 2):
             self.round(pages, number)
         self.assertEqual(self.dev_.end(), 130)
         syncs = [event for dev in [*self.before, self.dev_] for event in dev.events if event["type"] == "sync"]
@@ -450,5 +452,88 @@ class Engines(Faulty):
             self.converges(dev, f"killed {number + 1} times")
             self.assertWhole(dev, "engine killed")
 
+    def test_killed(self):
+        """Its containers end with it, when it is started again."""
+        self.check()
+
     def test_killed_and_containers_live_on(self):
         self.check("--live-restore")
+
+
+class Peaks(threading.Thread):
+    """The most anonymous memory (MiB) that processes had, looked at every few milliseconds until the end of the `with`."""
+
+    def __init__(self, **pids):
+        super().__init__(daemon=True)
+        self.pids, self.peaks, self.ended = pids, dict.fromkeys(pids, 0), threading.Event()
+
+    def run(self):
+        while not self.ended.wait(0.01):
+            for name, pid in self.pids.items():
+                with contextlib.suppress(OSError):
+                    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+                    found = [int(line.split()[1]) >> 10 for line in status.splitlines() if line.startswith("RssAnon:")]
+                    self.peaks[name] = max([self.peaks[name], *found])
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.join()
+
+
+class Memory(Faulty):
+    """Bounds of anonymous resident memory. What sanitizers take is theirs: a build with them may have more."""
+
+    def begin(self):
+        self.sanitized = b"__asan_init" in scenario.settings.skiff.read_bytes()
+        project = self.reader_site()
+        # Without what AddressSanitizer keeps of freed memory.
+        dev = self.dev(project, env={"ASAN_OPTIONS": "quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+        project.replace("www/stays", page(2, 400))
+        self.converges(dev, "begun")
+        return project, dev
+
+    def peaks(self, dev):
+        return Peaks(skiff=dev.process.pid, agent=agents_of(dev.container())[0])
+
+    def within(self, peaks, skiff, agent):
+        print(f"# {self._testMethodName}: at most {peaks.peaks} MiB{', sanitized' if self.sanitized else ''}", flush=True)
+        self.assertLessEqual(peaks.peaks["skiff"], skiff * (4 if self.sanitized else 1))
+        self.assertLessEqual(peaks.peaks["agent"], agent)
+
+    def carried(self, dev, mark, name):
+        return dev.wait("sync", mark, timeout=600, status="succeeded", paths=lambda paths: any(path["dest"] == name for path in paths or []))
+
+    def test_a_file_of_4_gb(self):
+        """New, and again with a little of it changed: most of it is a hole, but its length travels."""
+        project, dev = self.begin()
+        # Every byte of it is read, and written there: a short run takes less of the machine.
+        size = (4 << 30) if scenario.settings.rounds > 6 else (1 << 30)
+        with self.peaks(dev) as peaks:
+            for at in (size - 1024, size // 2):
+                mark = dev.mark()
+                with open(project.path("www/other-sparse"), "ab") as file:
+                    file.truncate(size)
+                with open(project.path("www/other-sparse"), "r+b") as file:
+                    file.seek(at)
+                    file.write(self.random.randbytes(1024))
+                self.carried(dev, mark, "/srv/other-sparse")
+        docker("exec", dev.container(), "/bin/busybox", "rm", "/srv/other-sparse")
+        self.within(peaks, skiff=32, agent=32)
+
+    @staticmethod
+    def inside(dev):
+        return int(docker("exec", dev.container(), "/bin/busybox", "sh", "-c", "/bin/busybox find /srv/many -type f | /bin/busybox wc -l"))
+
+    def test_100_000_files(self):
+        """Many small ones at once: what is known of each, never their contents."""
+        project, dev = self.begin()
+        count = 100_000 if scenario.settings.rounds > 6 else 10_000
+        with self.peaks(dev) as peaks:
+            for n in range(count):
+                project.write(f"www/many/{n % 100}/other-{n}", f"{n}\n" * 100)
+            dev.eventually(lambda: dev.events[-1]["type"] == "idle" and self.inside(dev) == count, 300, "all of them")
+        self.within(peaks, skiff=12 + count // 1000, agent=8 + count // 2000)
