@@ -380,9 +380,11 @@ def embedded_root(state):
 
 def remove_leftovers(image):
     """Removes containers and images of a test, also of one that failed."""
-    for one in containers(image):
+    left = containers(image)
+    run = docker("inspect", "-f", "{{.Image}}", *left, check=False).decode().split() if left else []
+    for one in left:
         docker("rm", "-f", "-v", one, check=False)
-    tags = docker("images", "--format", "{{.Repository}}:{{.Tag}}", check=False).decode().split()
-    ours = [tag for tag in tags if image in tag and not tag.endswith("<none>")]
+    rows = [row.split() for row in docker("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}", check=False).decode().splitlines()]
+    ours = [tag for tag, id_ in rows if not tag.endswith("<none>") and (image in tag or (tag.startswith("skiff-agent:") and id_ in run))]
     if ours:
         docker("rmi", "-f", *ours, check=False)
