@@ -78,7 +78,7 @@ static int stream_turn(void *data, const char **out, size_t *len,
 		if (r == -ETIMEDOUT && left > SILENCE_LOOK_MS)
 			r = look_why_silent(line->session, cancel, &why);
 		else if (r != -ETIMEDOUT)
-			return r < 0 ? error_move(err, &why) : r;
+			return r < 0 && why.code ? error_move(err, &why) : r; /* else said by who took the bytes */
 		if (r == -ETIMEDOUT)
 			return error_set(err, ETIMEDOUT, "the agent has said nothing for %u s", timeout_ms / 1000);
 		if (r < 0)

@@ -297,6 +297,19 @@ static void another_agent_in_the_image(void **state)
 	assert_inside(f, "agent", "ls /.skiff");
 }
 
+/* Why it is no agent is said, where nothing can be put in its place. */
+static void no_agent_at_all(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *id = agent_programs_id();
+	host_do("printf '#!/bin/sh\\necho nonsense; sleep 1000\\n' >bad && chmod 755 bad");
+	start(f, "--read-only --label skiff.agent=%s -v %s/bad:/.skiff/agent" STAY, id, folder);
+	assert_null(f->session->agent);
+	carry_text(f, "x", "/x");
+	assert_int_equal(apply(f), -EROFS);
+	assert_non_null(strstr(f->report.note, "what answers is no agent"));
+}
+
 /* What the image says of its architecture decides which program is put there. */
 static void another_architecture(void **state)
 {
@@ -502,6 +515,7 @@ int main(void)
 		TEST(what_is_expected),
 		TEST(agent_of_the_image),
 		TEST(another_agent_in_the_image),
+		TEST(no_agent_at_all),
 		TEST(another_architecture),
 		TEST(restarts_the_program),
 		TEST(paused),
