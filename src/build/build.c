@@ -110,13 +110,26 @@ static void draw_line(const struct build *build)
 		build->request->begins(build->request->data);
 }
 
+/* What an earlier skiff read, for the first look of this one. */
+static void load_earlier(const struct build *build, struct inputs *earlier)
+{
+	CLEANUP(error_clear) struct error why = {0};
+	_cleanup_free_ char *id = build_cache_newest(build->request->artifact);
+	if (id)
+		(void)inputs_load(id, earlier, &why); /* without it all is read */
+}
+
 /* The inputs as they are now, in the place of what is known; files that look the same are not read again. */
 static int take_inputs(struct build *build, struct error *err)
 {
 	if (!build->request->source)
 		return 0;
+	CLEANUP(inputs_release) struct inputs earlier = {0};
 	struct inputs now = {0};
-	int r = sync_source_inputs(build->request->source, &build->result.baseline, &now, err);
+	bool first = build->result.baseline.len == 0;
+	if (first)
+		load_earlier(build, &earlier);
+	int r = sync_source_inputs(build->request->source, first ? &earlier : &build->result.baseline, &now, err);
 	if (r < 0)
 		return r;
 	inputs_release(&build->result.baseline);

@@ -68,6 +68,17 @@ char *build_cache_find(const struct artifact *artifact, struct hash digest)
 	return found;
 }
 
+char *build_cache_newest(const struct artifact *artifact)
+{
+	_cleanup_free_ char *path = NULL;
+	if (cache_path(artifact, ".json", &path, NULL) < 0)
+		return NULL;
+	json_t *entries = load(path);
+	char *image = xstrdup_or_null(json_string_value(json_object_get(json_array_get(entries, 0), "image")));
+	json_decref(entries);
+	return image;
+}
+
 int build_cache_save(const struct artifact *artifact, struct hash digest, const char *image_id, struct error *err)
 {
 	_cleanup_free_ char *path = NULL;

@@ -9,6 +9,9 @@
 /* The image id that this digest gave, or NULL. What can't be read counts as empty: it is only a cache. The caller frees. */
 char *build_cache_find(const struct artifact *artifact, struct hash digest);
 
+/* The image id that was saved last, or NULL. The caller frees. */
+char *build_cache_newest(const struct artifact *artifact);
+
 /* Under build_lock_context. */
 int build_cache_save(const struct artifact *artifact, struct hash digest, const char *image_id, struct error *err);
 

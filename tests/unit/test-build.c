@@ -380,6 +380,8 @@ static void remembers_what_a_digest_gave(void **state)
 	assert_int_equal(build_cache_save(&f.artifact, (struct hash){1, 19}, "sha256:again", NULL), 0);
 	_cleanup_free_ char *found = build_cache_find(&f.artifact, (struct hash){1, 19});
 	assert_string_equal(found, "sha256:again");
+	_cleanup_free_ char *newest = build_cache_newest(&f.artifact);
+	assert_string_equal(newest, "sha256:again");
 	_cleanup_free_ char *older = build_cache_find(&f.artifact, (struct hash){1, 5});
 	assert_string_equal(older, "sha256:5");
 	assert_null(build_cache_find(&f.artifact, (struct hash){1, 0})); /* only the newest are kept */
