@@ -708,6 +708,9 @@ static void mount_in_a_tree(void)
 	struct wire_message r =
 		driver_result(&d, (struct wire_message){.type = WIRE_DELETE, .path = at(WIRE_DELETE, "tree").path});
 	EXPECT(r.value == EBUSY && is_there("tree/volume/precious") && !is_there("tree/plain"));
+	r = driver_result(&d, file_at("tree", "a file in its place"));
+	EXPECT(r.value == EBUSY && r.reason == WIRE_REASON_MOUNT && is_there("tree/volume/precious"));
+	EXPECT(count_hidden() == 0);
 	EXPECT(driver_end(&d) == 0);
 }
 

@@ -13,6 +13,7 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -349,6 +350,94 @@ static void test_nonsense(void **state)
 	do_all();
 }
 
+/* Where some of a batch can't be, the others are; each says why. */
+static void test_others_go_on(void **state)
+{
+	struct driver d;
+	struct wire_message m;
+	(void)state;
+	reset();
+	driver_start(&d);
+	struct wire_message wrong = file_at("other", "x"), unexpected = file_at("replaced", "unexpected");
+	wrong.hash.low ^= 1;
+	unexpected.flags = WIRE_EXPECT;
+	uint32_t first = driver_send(&d, wrong); /* damaged */
+	driver_send(&d, unexpected);
+	driver_send(&d, file_at("deleted/below", "x")); /* a file is in the way */
+	driver_send(&d, file_at("new", "new"));
+	driver_send(&d, file_at("some/where/else", "new"));
+	driver_send(&d, at(WIRE_OPEN, "never")); /* and never closed */
+	driver_send(&d, file_at("jar", "no jar"));
+	driver_send(&d, (struct wire_message){.type = WIRE_DELETE, .path = at(WIRE_DELETE, "tree").path});
+	driver_send(&d, (struct wire_message){.type = WIRE_COMMIT});
+	static const int codes[] = {EBADMSG, EEXIST, ENOTDIR, 0, 0, ECANCELED, 0, 0};
+	for (int i = 0; i < 8; i++) {
+		m = driver_take(&d, WIRE_RESULT);
+		assert_in_range(m.id - first, 0, 7);
+		assert_int_equal(m.value, codes[m.id - first]);
+	}
+	m = driver_take(&d, WIRE_COMMITTED);
+	assert_int_equal(m.count, 4);
+	expect_content("new", "new");
+	expect_content("some/where/else", "new");
+	expect_content("jar", "no jar");
+	expect_content("replaced", "old");
+	assert_true(is_absent("tree") && is_absent("other") && is_absent("never"));
+	assert_int_equal(count_hidden(), 0);
+	driver_end(&d);
+}
+
+/* The last of them stands. */
+static void test_same_path_twice(void **state)
+{
+	struct driver d;
+	(void)state;
+	for (driver_kernel = KERNEL_WHOLE; driver_kernel <= KERNEL_NO_TMPFILE; driver_kernel++) {
+		if (agent_program[1] && driver_kernel != KERNEL_WHOLE)
+			break;
+		reset();
+		driver_start(&d);
+		for (int i = 0; i < 3; i++) {
+			driver_send(&d, file_at("replaced", i == 2 ? "third" : "earlier"));
+			driver_send(&d, file_at("a/b/new", i == 2 ? "third" : "earlier"));
+		}
+		driver_send(&d, at(WIRE_MKDIR, "deleted"));
+		driver_send(&d, file_at("deleted", "a file again"));
+		assert_true(driver_commit(&d, 8).flags & WIRE_ATOMIC);
+		expect_content("replaced", "third");
+		expect_content("a/b/new", "third");
+		expect_content("deleted", "a file again");
+		assert_int_equal(count_hidden(), 0);
+		driver_end(&d);
+	}
+	driver_kernel = KERNEL_WHOLE;
+}
+
+/* Each replacement is later than the one before, however fast they come. */
+static void test_times_of_quick_changes(void **state)
+{
+	struct driver d;
+	struct stat before, after;
+	char content[16];
+	(void)state;
+	reset();
+	driver_start(&d);
+	assert_int_equal(stat(path_of("replaced"), &before), 0);
+	for (int i = 0; i < 200; i++) {
+		snprintf(content, sizeof(content), "%d", i);
+		driver_send(&d, file_at("replaced", content));
+		driver_commit(&d, 1);
+		assert_int_equal(stat(path_of("replaced"), &after), 0);
+		bool later = after.st_mtim.tv_sec > before.st_mtim.tv_sec ||
+			     (after.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+			      after.st_mtim.tv_nsec > before.st_mtim.tv_nsec);
+		assert_true(later);
+		before = after;
+	}
+	assert_in_range(after.st_mtim.tv_sec, time(NULL) - 60, time(NULL) + 1);
+	driver_end(&d);
+}
+
 static size_t memory_of(pid_t pid)
 {
 	char path[64];
@@ -462,6 +551,9 @@ int main(int argc, char **argv)
 		TEST(test_killed_where_proc_names),
 		TEST(test_killed_on_an_old_kernel),
 		TEST(test_nonsense),
+		TEST(test_others_go_on),
+		TEST(test_same_path_twice),
+		TEST(test_times_of_quick_changes),
 		TEST(test_stopped),
 		TEST(test_slow_reader),
 		TEST(test_four_gigabytes),
