@@ -379,11 +379,15 @@ def embedded_root(state):
 
 
 def remove_leftovers(image):
-    """Removes containers and images of a test, also of one that failed."""
+    """Removes containers, their networks, and images of a test, also of one that failed."""
     left = containers(image)
-    run = docker("inspect", "-f", "{{.Image}}", *left, check=False).decode().split() if left else []
+    rows = docker("inspect", "-f", '{{.Image}} {{index .Config.Labels "skiff.run"}}', *left, check=False).decode().split() if left else []
+    run, runs = rows[::2], set(rows[1::2])
     for one in left:
         docker("rm", "-f", "-v", one, check=False)
+    for name in runs:
+        for network in docker("network", "ls", "-q", "--filter", f"label=skiff.run={name}", check=False).decode().split():
+            docker("network", "rm", network, check=False)
     rows = [row.split() for row in docker("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}", check=False).decode().splitlines()]
     ours = [tag for tag, id_ in rows if not tag.endswith("<none>") and (image in tag or (tag.startswith("skiff-agent:") and id_ in run))]
     if ours:
