@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "build/base-image.h"
 #include "client/docker.h"
+#include "dev/attach.h"
 #include "dev/lane.h"
 #include "dev/verify.h"
 
@@ -96,6 +97,8 @@ static bool everything_quiet(const struct dev *dev)
 /* A generator that fails keeps no version from running. */
 static bool runs_well(const struct lane *lane)
 {
+	if (lane->attached) /* whether they run is the other tool's concern */
+		return lane->expected;
 	bool well = !lane->error || str_equal(lane->error_about, "generate");
 	return well && (!lane_deploys(lane) || lane->instances.len > 0);
 }
@@ -111,6 +114,7 @@ static void say_quiet(struct dev *dev)
 		all_running = all_running && runs_well(*lane);
 	if (all_running && !dev->ready) {
 		dev->ready = true;
+		attach_tell_waiting(dev);
 		tell_ready(dev);
 	}
 	if (verify_before_idle(dev) || mapping)
@@ -366,6 +370,16 @@ static int open_deployer(struct dev *dev, struct error *err)
 	return deployer_open(&options, &dev->deployer, err);
 }
 
+static int set_attached(struct dev *dev, struct error *err)
+{
+	if (dev->config->attach.len > 0 && dev->embedded)
+		return error_at(err, dev->config->attach.items[0].place, ENOTSUP,
+				"containers that another tool runs (deploy.attach) need a container engine");
+	attach_queries_release(&dev->runtime->attach);
+	attach_queries(dev->config, &dev->runtime->attach);
+	return 0;
+}
+
 /* Lanes, sources and the watcher: what depends on the configuration. Blocking, before the loop runs. */
 static int start_round(struct dev *dev, struct error *err)
 {
@@ -374,6 +388,8 @@ static int start_round(struct dev *dev, struct error *err)
 	dev->settled = true;
 	dev->reload = dev->ready = dev->said_idle = false;
 	int r = open_deployer(dev, err);
+	if (r == 0)
+		r = set_attached(dev, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < dev->config->artifacts.len; i++) {
@@ -384,7 +400,9 @@ static int start_round(struct dev *dev, struct error *err)
 		(void)sync_source_new(dev->config, lane->artifact, base_image_lookup, dev->docker, &lane->source,
 				      &source_error);
 		lane->force_build = dev->options->force;
-		lane_want_build(lane, "first build");
+		lane->wants_attach = lane->attached;
+		if (!lane->attached)
+			lane_want_build(lane, "first build");
 	}
 	dev->watch = new_watch(dev);
 	r = add_roots(dev, dev->watch, err);
@@ -393,6 +411,8 @@ static int start_round(struct dev *dev, struct error *err)
 	for (size_t i = 0; i < dev->config->warnings.len; i++)
 		tell_warning(dev, dev->config->warnings.items[i]);
 	instances_follow(dev);
+	if (dev->config->attach.len > 0)
+		instances_refresh(dev);
 	for vec_each (lane, &dev->lanes)
 		lane_start_programs(*lane);
 	configuration_changed(dev); /* between its loading and the beginning of watching */
@@ -417,8 +437,11 @@ static int load_again(struct dev *dev, struct error *err)
 {
 	struct config *config = steal(&dev->next_config);
 	bool lost = false;
-	for vec_each (artifact, &dev->config->artifacts)
-		lost = lost || !config_artifact(config, (*artifact)->image.value);
+	for vec_each (artifact, &dev->config->artifacts) {
+		const char *image = (*artifact)->image.value;
+		bool given_away = config_is_attached(config, image) && !config_is_attached(dev->config, image);
+		lost = lost || !config_artifact(config, image) || given_away;
+	}
 	int r = lost ? dev->deployer->ops->cleanup(dev->deployer, err) : 0;
 	dev->deployer->ops->free(steal(&dev->deployer));
 	config_free(dev->config);
@@ -521,6 +544,7 @@ static void dev_close(struct dev *dev)
 	config_free(dev->config);
 	config_free(dev->next_config);
 	free(dev->config_text);
+	free(dev->list_problem);
 	free(dev->config_digest);
 	loop_free(dev->loop);
 	line_pipe_free(dev->lines); /* after what was posted for it */
@@ -529,7 +553,12 @@ static void dev_close(struct dev *dev)
 int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by,
 	    struct error *err)
 {
-	struct dev dev = {.options = options, .bus = bus, .config = config, .loop = loop_new(), .terminal = -1};
+	struct dev dev = {.options = options,
+			  .bus = bus,
+			  .config = config,
+			  .loop = loop_new(),
+			  .terminal = -1,
+			  .since_ns = realtime_ns()};
 	dev.lines = line_pipe_new(dev.loop, bus);
 	dev.patience = timer_new(dev.loop, verify_patience_over, &dev);
 	int r = dev_open(&dev, err);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "dev/attach.h"
 #include "dev/lane.h"
 #include "dev/verify.h"
 
@@ -19,7 +20,11 @@ static void copy_instance(struct instance *to, const struct instance *from)
 	*to = (struct instance){.id = xstrdup(from->id),
 				.name = xstrdup_or_null(from->name),
 				.image = xstrdup_or_null(from->image),
+				.base_id = xstrdup_or_null(from->base_id),
+				.attached = from->attached,
 				.running = from->running,
+				.paused = from->paused,
+				.started = xstrdup_or_null(from->started),
 				.exit_code = from->exit_code,
 				.logs_since_ns = from->logs_since_ns};
 }
@@ -29,6 +34,8 @@ static void release_instance(struct instance *instance)
 	free(instance->id);
 	free(instance->name);
 	free(instance->image);
+	free(instance->base_id);
+	free(instance->started);
 }
 
 void lane_instance_release(struct lane_instance *instance)
@@ -141,10 +148,14 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 	struct lane_instance *instance = find_instance(lane, found->id);
 	if (instance) {
 		bool was_running = instance->info.running, was_paused = instance->info.paused;
+		bool restarted = found->attached && !str_equal(instance->info.started, found->started);
 		instance->info.running = found->running;
 		instance->info.paused = found->paused;
 		instance->info.exit_code = found->exit_code;
-		if (!instance->session && instance->use == SESSION_FREE)
+		replace_string(&instance->info.started, found->started);
+		if (restarted)
+			instance->surveyed = instance->stuck = false;
+		if (!instance->session && instance->use == SESSION_FREE && instance_is_live(instance))
 			session_open(instance);
 		if (found->running && !instance->logs)
 			start_logs(instance);
@@ -156,8 +167,11 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		}
 		bool own = instance->exit_untold, untold = own && !found->running;
 		instance->exit_untold = false;
-		if (was_running == found->running && was_paused == found->paused && !untold)
+		if (was_running == found->running && was_paused == found->paused && !untold) {
+			if (restarted && instance->use == SESSION_FREE)
+				session_reopen(instance);
 			return;
+		}
 		tell_instance(instance, found->paused ? "paused" : found->running ? "running" : "exited");
 		instance->stuck = false; /* what failed may go now */
 		if (!found->running || was_running || own)
@@ -166,15 +180,20 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		session_reopen(instance);
 		return;
 	}
+	if (found->attached && !found->running)
+		return; /* nobody knows for how long; once it starts it is new */
 	instance = xcalloc(1, sizeof(*instance));
 	instance->lane = lane;
-	instance->fresh = true;
+	instance->fresh = !found->attached;
 	instance->behind = lane->owned.len > 0;
 	copy_instance(&instance->info, found);
+	if (found->attached)
+		instance->info.logs_since_ns = lane->dev->since_ns;
 	vec_push(&lane->instances, instance);
 	tell_instance(instance, found->running ? "running" : "exited");
 	start_logs(instance);
-	session_open(instance);
+	if (instance_is_live(instance))
+		session_open(instance);
 }
 
 struct list_job {
@@ -204,7 +223,13 @@ static void take_list(struct dev *dev, const struct instances *found)
 			if (str_equal(f->image, lane->artifact->image.value))
 				instance_seen(lane, f);
 		lane->none_listed = lane->instances.len == 0;
+		lane->listed = true;
+		if (lane->attached)
+			lane_note_images(lane);
 	}
+	if (found->problem && !str_equal(found->problem, dev->list_problem))
+		tell_warning(dev, found->problem);
+	replace_string(&dev->list_problem, found->problem);
 }
 
 /* The engine does not answer. It is asked again once it is back (follow); what an instance lacks until then is an error that stands. */

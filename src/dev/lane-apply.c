@@ -118,7 +118,7 @@ static bool rebuild_helps(const struct lane *lane, const struct apply_job *job)
 		    (item->src && !lane_image_holds(lane, item->src, item->dest)))
 			return false;
 	}
-	return failed && job->batch->candidates.len > 0;
+	return failed && !lane->attached && job->batch->candidates.len > 0;
 }
 
 static const char *first_failure(const struct apply_job *job)

@@ -12,7 +12,8 @@ bool lane_context_is_free(const struct lane *lane)
 {
 	for vec_each (other, &lane->dev->lanes) {
 		const struct lane *one = *other;
-		bool at_work = one->state == LANE_BUILDING || one->generating || one->mapping;
+		bool at_work =
+			one->state == LANE_BUILDING || one->state == LANE_ATTACHING || one->generating || one->mapping;
 		bool shared = one == lane || (!lane->artifact->parallel && !one->artifact->parallel &&
 					      str_equal(one->artifact->context, lane->artifact->context));
 		if (at_work && shared)
@@ -231,6 +232,8 @@ static void map_done(void *data)
 	} else {
 		take_source(lane, g);
 		lane_take_outputs(lane, &g->outputs, g->built_ns == 0);
+		lane->mapped = true;
+		lane->wants_attach = lane->attached;
 		watch_new_folders(lane, g);
 	}
 	dev_happened(dev);

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "dev/attach.h"
 #include "dev/batch.h"
 
 enum { BARRIER_MS = 100, ALL_HANG_MS = 2000 };
@@ -166,8 +167,8 @@ void lane_barrier(void *data)
 /* A session at work with an earlier batch may be so for long; with anything else it is done in a moment. */
 static void join(struct batch *batch, struct lane_instance *instance)
 {
-	if (!instance->session || instance->use == SESSION_OPENING || instance->use == SESSION_CARRYING ||
-	    instance->next) {
+	if (!instance->session || !instance_is_live(instance) || instance->use == SESSION_OPENING ||
+	    instance->use == SESSION_CARRYING || instance->next) {
 		instance->behind = true; /* it catches up once it can */
 		return;
 	}

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "dev/attach.h"
 #include "sync/kept.h"
 
 static void retry_now(void *data)
@@ -29,6 +30,7 @@ struct lane *lane_new(struct dev *dev, size_t index)
 	lane->dev = dev;
 	lane->index = index;
 	lane->artifact = dev->config->artifacts.items[index];
+	lane->attached = config_is_attached(dev->config, lane->artifact->image.value);
 	lane->retry = timer_new(dev->loop, retry_now, lane);
 	lane->barrier = timer_new(dev->loop, lane_barrier, lane);
 	return lane;
@@ -64,6 +66,9 @@ void lane_free(struct lane *lane)
 	free(lane->deployed_id);
 	free(lane->layer);
 	free(lane->layer_note);
+	expected_list_unref(lane->expected);
+	free(lane->rebuild_due);
+	strv_release(&lane->old_images);
 	free(lane);
 }
 
@@ -144,6 +149,10 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 
 void lane_want_build(struct lane *lane, const char *reason)
 {
+	if (lane->attached) {
+		lane_ask_rebuild(lane, NULL, reason);
+		return;
+	}
 	lane->wants_build = true;
 	replace_string(&lane->build_reason, reason);
 }
@@ -151,8 +160,9 @@ void lane_want_build(struct lane *lane, const char *reason)
 bool lane_is_quiet(const struct lane *lane)
 {
 	bool waits_to_deploy = lane->state == LANE_BUILT && lane->announced_deploy;
-	return waits_to_deploy || (lane->state == LANE_IDLE && !(lane->wants_build && lane_may_build(lane)) &&
-				   (lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry));
+	return waits_to_deploy ||
+	       (lane->state == LANE_IDLE && !lane->wants_attach && !(lane->wants_build && lane_may_build(lane)) &&
+		(lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry));
 }
 
 void lane_drop_pending(struct lane *lane)
@@ -230,8 +240,9 @@ static void step_copy(struct lane *lane, struct decision *d)
 		return;
 	}
 	bool retry_build = lane->build_failed && may_mend_build(lane);
-	if (lane->instances.len == 0) {
-		if (retry_build || !lane_deploys(lane)) { /* only a build can bring this change anywhere */
+	if (!lane_has_live(lane)) {
+		if (retry_build ||
+		    !(lane->attached || lane_deploys(lane))) { /* only a build can bring this change anywhere */
 			step_rebuild(lane, d);
 			return;
 		}
@@ -282,11 +293,11 @@ static void step_generate(struct lane *lane, struct decision *d)
 		wait_with_pending(lane, "automatic copies are off; press Enter to generate and copy");
 		return;
 	}
-	if (lane->build_failed || !lane_deploys(lane)) {
+	if (lane->build_failed || !(lane->attached || lane_deploys(lane))) {
 		step_rebuild(lane, d);
 		return;
 	}
-	if (lane->instances.len == 0) {
+	if (!lane_has_live(lane)) {
 		if (!dev->listing)
 			wait_with_pending(lane, "no container is there yet");
 		return;
@@ -348,9 +359,30 @@ void lane_drop_passed(struct lane *lane)
 	lane->pending.len = kept;
 }
 
+/* Another tool builds it: that is asked for, and the rest of the batch goes on. */
+static void step_foreign_rebuild(struct lane *lane, struct decision *d)
+{
+	if (!lane->dev->settled) {
+		lane->waits_for_rest = true;
+		return;
+	}
+	if (lane_set_rebuilds_aside(lane, d)) {
+		lane_step(lane);
+		return;
+	}
+	d->kind = DECISION_COPY;
+	step_copy(lane, d);
+}
+
 static void plan_pending(struct lane *lane)
 {
 	struct decision d = {0};
+	if (lane->attached && !lane->expected) { /* reading the tree failed: this may have mended it */
+		lane_drop_pending(lane);
+		lane->wants_attach = true;
+		(void)lane_attach(lane);
+		return;
+	}
 	lane_drop_passed(lane);
 	if (lane->pending.len == 0) {
 		lane_drop_pending(lane);
@@ -374,7 +406,11 @@ static void plan_pending(struct lane *lane)
 		step_generate(lane, &d);
 		break;
 	case DECISION_REBUILD:
-		if (!lane->mapping || has_build_definition(lane)) /* else it may be what the map's program writes */
+		if (lane->mapping && !has_build_definition(lane))
+			break; /* it may be what the map's program writes */
+		if (lane->attached)
+			step_foreign_rebuild(lane, &d);
+		else
 			step_rebuild(lane, &d);
 		break;
 	}
@@ -423,7 +459,7 @@ static bool any_behind(const struct lane *lane)
 	for vec_each (each, &lane->instances) {
 		const struct lane_instance *instance = *each;
 		if (instance->behind && !instance->stuck && !instance->info.paused && instance->session &&
-		    instance->use == SESSION_FREE)
+		    instance->use == SESSION_FREE && instance_is_live(instance))
 			return true;
 	}
 	return false;
@@ -448,7 +484,8 @@ void lane_step(struct lane *lane)
 		return;
 	if (lane->generating)
 		lane_check_generation(lane);
-	if (lane->state != LANE_IDLE)
+	lane_survey(lane);
+	if (lane->state != LANE_IDLE || lane_attach(lane))
 		return;
 	if (lane->wants_build) {
 		if (lane_may_build(lane))

@@ -22,11 +22,12 @@
 
 struct docker;
 
-enum lane_state { LANE_IDLE, LANE_SYNCING, LANE_GENERATING, LANE_BUILDING, LANE_BUILT, LANE_DEPLOYING };
+enum lane_state { LANE_IDLE, LANE_SYNCING, LANE_GENERATING, LANE_BUILDING, LANE_BUILT, LANE_DEPLOYING, LANE_ATTACHING };
 
-struct batch;	   /* batch.h */
-struct generation; /* generation.h */
-struct program;	   /* programs.c */
+struct batch;	      /* batch.h */
+struct expected_list; /* attach.h */
+struct generation;    /* generation.h */
+struct program;	      /* programs.c */
 
 /* The files that generators made. */
 struct outputs {
@@ -54,6 +55,7 @@ struct lane_instance {
 	bool stale;	     /* started anew since the session was opened: another is, once it is free */
 	bool exit_untold;    /* seen to have ended while it was being restarted */
 	struct map seen;     /* verify.c's: what it held when it was last looked at */
+	bool surveyed;	     /* attached: what it holds was compared since it started (attach.h) */
 };
 
 struct lane {
@@ -111,6 +113,15 @@ struct lane {
 	struct timer *barrier; /* of that */
 	unsigned retries;
 	struct timer *retry;
+	/* Another tool runs its containers (attach.h): it is never built or deployed. image_id is that of the newest container. */
+	bool attached;
+	bool listed;			/* the containers were, since the start */
+	bool wants_attach;		/* its tree is to be read (anew) */
+	bool other_image;		/* since it was read last */
+	bool mapped;			/* Jib's map was asked for in this run: what it makes is as the sources are */
+	struct expected_list *expected; /* NULL: not read yet */
+	char *rebuild_due;		/* the standing message, NULL: none */
+	struct strv old_images;		/* that it is about */
 };
 
 enum dev_phase { DEV_STARTING, DEV_RUNNING, DEV_STOPPING };
@@ -134,6 +145,8 @@ struct dev {
 	bool forced;   /* the person pressed Enter: held decisions go ahead */
 	bool listing, list_again;
 	bool extras_running; /* images without an artifact are being started */
+	char *list_problem;  /* as the runtime last told */
+	uint64_t since_ns;   /* time of day of the start */
 	bool configuration_changed;
 	bool configuration_bad; /* as it is on disk now: the person was told */
 	bool reload;		/* the configuration changed: start anew once the jobs are done */

@@ -120,11 +120,12 @@ static const struct input *in_image(const struct lane *lane, const struct candid
 	return inputs_find(&lane->baseline, rel);
 }
 
-/* A person's own rules say what a file becomes, whatever a RUN makes of it. */
+/* A person's own rules say what a file becomes, whatever a RUN makes of it. What is attached was surveyed, and its image is another tool's. */
 static bool expects_of_image(const struct lane *lane)
 {
 	enum sync_mode mode = lane->artifact->sync.mode;
-	return lane->artifact->builder == BUILDER_DOCKER && (mode == SYNC_INFER || mode == SYNC_AUTO);
+	return !lane->attached && lane->artifact->builder == BUILDER_DOCKER &&
+	       (mode == SYNC_INFER || mode == SYNC_AUTO);
 }
 
 bool owned_is_current(const struct lane *lane, const char *dest, const struct owned *owned)

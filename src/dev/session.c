@@ -35,8 +35,9 @@ static void open_done(void *data)
 		if (lane->owned.len == 0)
 			lane_set_well(lane);
 	}
-	/* One that has ended is started again by the next change, not by looking at it. */
-	instance->behind = instance->behind || (instance->info.running && lane->owned.len > 0);
+	/* One that has ended is started again by the next change, not by looking at it. What is attached is surveyed. */
+	if (!lane->attached)
+		instance->behind = instance->behind || (instance->info.running && lane->owned.len > 0);
 	error_clear(&job->err);
 	free(job);
 	session_give_back(instance);

@@ -136,7 +136,7 @@ void tell_idle(struct dev *dev)
 {
 	int errors = 0;
 	for vec_each (lane, &dev->lanes)
-		errors += (*lane)->error != NULL;
+		errors += (*lane)->error || (*lane)->rebuild_due;
 	struct verified verified = {0};
 	verified_of(dev, &verified);
 	json_t *drift = json_array();

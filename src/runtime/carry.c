@@ -27,6 +27,7 @@ void instances_release(struct instances *instances)
 		free(instance->name);
 		free(instance->image);
 		free(instance->base_id);
+		free(instance->started);
 	}
 	vec_release(instances);
 	free(steal(&instances->problem));

@@ -68,6 +68,7 @@ static int add_instance(const struct listing *listing, const json_t *listed, str
 	instance->attached = query != NULL;
 	instance->running = json_is_true(json_object_get(state, "Running"));
 	instance->paused = json_is_true(json_object_get(state, "Paused"));
+	instance->started = xstrdup(docker_text(state, "StartedAt"));
 	instance->exit_code = (int)json_integer_value(json_object_get(state, "ExitCode"));
 	json_decref(inspected);
 	return 0;

@@ -67,6 +67,7 @@ struct instance {
 	bool attached; /* another tool's: nothing of it is started or removed */
 	bool running;
 	bool paused;		/* and running: nothing can be carried there (EBUSY) until it goes on */
+	char *started;		/* when, in the runtime's words: others, and it was restarted. NULL: not told */
 	int exit_code;		/* where it is not running */
 	uint64_t logs_since_ns; /* what it wrote before this time of day is known; 0: nothing is */
 };
