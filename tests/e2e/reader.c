@@ -2,7 +2,7 @@
  * broken. Static; process 1; ends on SIGTERM.
  *
  * A file that counts has a line of LINE bytes, "VERSION COUNT\n" (%08u each), COUNT times: all the same, so a mixture of two versions shows
- * whatever place it is cut at. A file whose name begins with "stays" must always be there. Files named "other…" are only read.
+ * whatever place it is cut at. A file named "stays" must always be there. Files named "other…" are only read.
  * What is found goes to stdout and to /torn, a line each; /reads holds how many files were read. */
 #include <dirent.h>
 #include <errno.h>
@@ -91,7 +91,7 @@ static void read_all(const char *directory, const struct timespec *pause)
 		if (entry->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
-		if (strncmp(entry->d_name, "stays", 5) == 0)
+		if (strcmp(entry->d_name, "stays") == 0)
 			note_stays(path);
 		if (entry->d_type == DT_DIR)
 			read_all(path, pause);
