@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 	for (;;) {
 		char text[32];
 		read_all(argv[1], &pause);
-		int fd = open("/reads", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+		int fd = open("/reads", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 		int len = snprintf(text, sizeof(text), "%lu\n", reads);
 		if (fd >= 0 && write(fd, text, (size_t)len) < 0)
 			continue;
