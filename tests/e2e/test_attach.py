@@ -1,7 +1,10 @@
 """deploy.attach: containers that another tool runs (here `docker run`, as Compose or a person would) get what is saved, and are left as they are found."""
 
 import os
+import shutil
 import signal
+import subprocess
+import unittest
 
 import harness
 import scenario
@@ -336,6 +339,40 @@ class Attach(Scenario):
         self.assertEqual(read(stranger, "/srv/index.html"), "first")
         self.assertLeftAlone(dev, one, stranger)
 
+    @unittest.skipUnless(shutil.which("docker-compose"), "no docker-compose")
+    def test_example_with_compose(self):
+        project = self.project()
+        shutil.copytree(harness.ROOT / "examples/attach", project.root, dirs_exist_ok=True)
+        for name in ("skaffold.yaml", "skiff.yaml", "compose.yaml"):
+            harness.change(project.file(name), "image: attach", f"image: {project.image}")
+        harness.change(project.file("compose.yaml"), '    ports: ["8086:80"]', "    network_mode: none")
+        project.write(".env", f"COMPOSE_PROJECT_NAME={project.image}\n")
+
+        def compose(*words):
+            done = subprocess.run(["docker-compose", *words], cwd=project.root, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            return done.stdout
+
+        subprocess.run(["make", "-s"], cwd=project.root, check=True)
+        self.addCleanup(docker, "rmi", "-f", project.image, check=False)
+        compose("up", "-d", "--build")
+        self.addCleanup(compose, "down")
+        one = compose("ps", "-q", "web").strip()
+        dev = self.dev(project)
+        project.write("pages/index.html", "second")
+        self.expect(dev, one, "/srv/index.html", "second")
+        mark = dev.mark()
+        project.write("Makefile", "# no input of the image\n")
+        project.write("Dockerfile", project.file("Dockerfile").read_text() + "ENV A=b\n")
+        dev.wait("error", mark, about="rebuild")
+        compose("up", "-d", "--build")
+        newer = compose("ps", "-q", "web").strip()
+        self.assertNotEqual(newer, one)
+        dev.eventually(lambda: dev.events[-1]["type"] == "idle" and dev.events[-1]["errors"] == 0, what="the end of the message")
+        project.write("pages/index.html", "third")
+        self.expect(dev, newer, "/srv/index.html", "third")
+        self.assertLeftAlone(dev, newer)
+
     def test_services_of_two_projects_are_not_mixed_up(self):
         project = self.site()
         outside = Outside(self, project)
@@ -378,7 +415,7 @@ class Attach(Scenario):
         one = outside.run()
         before = state(one)
         for command in ("run", "delete"):
-            done = harness.subprocess.run([str(scenario.settings.skiff), command], cwd=project.root, capture_output=True, text=True)
+            done = subprocess.run([str(scenario.settings.skiff), command], cwd=project.root, capture_output=True, text=True)
             self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(state(one), before)
         self.assertEqual(harness.containers(project.image), [])
