@@ -43,7 +43,9 @@ class Bench:
     def dev(self, project, **more):
         dev = harness.Dev(self.skiff, project, "docker", "--tail=false", wait=False, **more)
         try:
-            dev.wait("ready", timeout=START_LIMIT)
+            dev.eventually(lambda: dev.count("ready") or dev.count("error"), START_LIMIT, "ready")
+            if dev.count("error"):
+                raise dev.failure("it did not start well")
         except harness.Failure:
             self.finish(dev)
             raise
