@@ -13,6 +13,7 @@
 #include "client/docker.h"
 #include "dev/attach.h"
 #include "dev/lane.h"
+#include "dev/preflight.h"
 #include "dev/verify.h"
 
 /* ---- jobs and quiet moments ---- */
@@ -117,6 +118,8 @@ static void say_quiet(struct dev *dev)
 		attach_tell_waiting(dev);
 		tell_ready(dev);
 	}
+	if (dev->ready)
+		preflight_start(dev);
 	if (verify_before_idle(dev) || mapping)
 		return;
 	tell_idle(dev);

@@ -1,5 +1,6 @@
 /* The job of a round: generators one after the other, then what is to be carried. The lane's own values stay as they are meanwhile. */
 #include "dev/generation.h"
+#include "dev/preflight.h"
 
 #include <errno.h>
 #include <string.h>
@@ -46,6 +47,7 @@ void generation_free(struct generation *g)
 	inputs_release(&g->outputs.image);
 	candidates_release(&g->candidates);
 	strv_release(&g->command);
+	strv_release(&g->preflight);
 	free(g->reason);
 	free(g->name);
 	free(g->path);
@@ -467,11 +469,12 @@ void generation_work(void *data)
 	g->r = run_stale(g);
 	if (g->r < 0 || g->rebuild)
 		return;
-	if (!g->background) {
-		collect(g);
-		return;
-	}
 	const struct lane *lane = g->lane;
-	g->r = outputs_of_image(lane, source_of(g), lane->image_id, g->built_ns, &lane->outputs.image, &g->outputs,
-				&g->err);
+	if (g->background)
+		g->r = outputs_of_image(lane, source_of(g), lane->image_id, g->built_ns, &lane->outputs.image,
+					&g->outputs, &g->err);
+	else
+		collect(g);
+	if (g->r == 0 && g->source)
+		preflight_choose(g->source, &g->outputs.scan, &g->preflight);
 }

@@ -20,6 +20,7 @@ struct generation {
 
 	/* What it finds: */
 	struct sync_source *source; /* that was taught a new map; NULL: the lane's still holds */
+	struct strv preflight;	    /* where that is so (preflight.h) */
 	bool watch_anew;	    /* the new map names folders that nobody watches */
 	struct outputs outputs;	    /* `image` only in the background */
 	struct candidate_list candidates;

@@ -1,9 +1,11 @@
 /* Following the containers of a run: listed again whenever the runtime says that something changed; a session is opened into each new
  * one, and its output is followed. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "dev/attach.h"
 #include "dev/lane.h"
 #include "dev/verify.h"
@@ -143,6 +145,40 @@ static void drop_missing(struct lane *lane, const struct instances *found)
 	lane->instances.len = kept;
 }
 
+enum {
+	SIGNALLED = 128,       /* and the signal: a shell's and an engine's exit code */
+	STEADY_S = 10,	       /* it ran for so long: that it ends now is another story */
+	CRASHES_TO_REBUILD = 2 /* the first is mostly the person's own, and the next save mends it */
+};
+
+/* Somebody ended it. */
+static bool was_ended(int exit_code)
+{
+	return exit_code == SIGNALLED + SIGINT || exit_code == SIGNALLED + SIGKILL || exit_code == SIGNALLED + SIGTERM;
+}
+
+/* A program that can't live with what was copied, whatever is copied next: its image is built anew. After that nothing is owned, or it failed: so it is
+ * not built again and again. */
+static void note_exit(struct lane_instance *instance)
+{
+	struct lane *lane = instance->lane;
+	int code = instance->info.exit_code;
+	bool counts = code != 0 && !was_ended(code) && lane->owned.len > 0 && !lane->build_failed;
+	if (!counts || instance->info.attached)
+		return;
+	bool steady = elapsed_ms(instance->started_ns) >= STEADY_S * 1000.0;
+	lane->crashes = steady ? 1 : lane->crashes + 1;
+	if (lane->crashes < CRASHES_TO_REBUILD || !lane->dev->options->auto_build || lane->wants_build ||
+	    lane->state == LANE_BUILDING)
+		return;
+	_cleanup_free_ char *reason = xasprintf("%s ended with exit code %d twice since files were copied into it",
+						instance->info.name, code);
+	struct decision d = {.kind = DECISION_REBUILD, .reason = reason};
+	lane->crashes = 0;
+	tell_decision(lane, &d);
+	lane_want_build(lane, reason);
+}
+
 static void instance_seen(struct lane *lane, const struct instance *found)
 {
 	struct lane_instance *instance = find_instance(lane, found->id);
@@ -174,6 +210,10 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		}
 		tell_instance(instance, found->paused ? "paused" : found->running ? "running" : "exited");
 		instance->stuck = false; /* what failed may go now */
+		if (!found->running)
+			note_exit(instance);
+		else if (!was_running)
+			instance->started_ns = monotonic_ns();
 		if (!found->running || was_running || own)
 			return;
 		instance->behind = lane->owned.len > 0; /* what is in memory was lost */
@@ -185,6 +225,7 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 	instance = xcalloc(1, sizeof(*instance));
 	instance->lane = lane;
 	instance->fresh = !found->attached;
+	instance->started_ns = monotonic_ns();
 	instance->behind = lane->owned.len > 0;
 	copy_instance(&instance->info, found);
 	if (found->attached)

@@ -1,6 +1,7 @@
 /* Carrying into one instance: a job on its session. One that fails is `behind`, and holds up no other. */
 #include <errno.h>
 
+#include "base/file.h"
 #include "dev/batch.h"
 #include "dev/verify.h"
 
@@ -195,8 +196,10 @@ static void apply_succeeded(struct lane *lane, struct apply_job *job)
 	struct lane_instance *instance = job->instance;
 	instance->stuck = instance->unfinished = false;
 	instance->unverified = true;
-	if (!job->running && !has_nothing_to_do(job)) /* started again: whether it stays is news */
+	if (!job->running && !has_nothing_to_do(job)) { /* started again: whether it stays is news */
 		instance->exit_untold = true;
+		instance->started_ns = monotonic_ns();
+	}
 	lane->retries = 0;
 	lane_set_well(lane);
 	if (!has_nothing_to_do(job))

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "build/base-image.h"
 #include "dev/lane.h"
+#include "dev/preflight.h"
 
 bool lane_may_build(const struct lane *lane)
 {
@@ -28,6 +29,7 @@ struct build_job {
 	struct build_request request;
 	struct build_result result;
 	struct outputs outputs;
+	struct strv preflight;
 	uint64_t built_ns;	    /* as struct lane has it */
 	struct sync_source *source; /* as the Dockerfile is when the build begins */
 	bool look_anew;		    /* other folders may count from now on */
@@ -121,6 +123,7 @@ static void build_work(void *data)
 	ask_image(job, job->result.image_id);
 	job->wants_map = sync_source_needs_map(job->source); /* reads the build definitions */
 	CLEANUP(error_clear) struct error err = {0};
+	preflight_choose(job->source, &job->result.baseline, &job->preflight);
 	(void)outputs_of_image(job->lane, job->source, job->result.image_id, job->built_ns, NULL, &job->outputs, &err);
 }
 
@@ -205,6 +208,7 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	lane->baseline = job->result.baseline;
 	job->result.baseline = (struct inputs){0};
 	note_dirty(lane);
+	lane_set_preflight(lane, &job->preflight);
 	lane_take_outputs(lane, &job->outputs, job->result.cached);
 	lane->built_ns = job->built_ns;
 	doubt_outputs(lane); /* pending is now what came while the image was built */
@@ -242,6 +246,7 @@ static void build_done(void *data)
 	build_result_release(&job->result);
 	inputs_release(&job->outputs.scan);
 	inputs_release(&job->outputs.image);
+	strv_release(&job->preflight);
 	sync_source_free(job->source);
 	sync_source_free(job->watched);
 	for vec_each (pair, &job->request.required) {
@@ -360,6 +365,7 @@ static void deploy_done(void *data)
 		published_ports_release(&job->ports);
 	} else {
 		replace_string(&lane->deployed_id, lane->image_id);
+		lane->crashes = 0;
 		replace_string(&lane->layer, job->layer.image_id ? job->layer.reference : NULL);
 		if (lane->built)
 			lane_prune_owned(lane);

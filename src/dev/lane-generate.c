@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "dev/generation.h"
+#include "dev/preflight.h"
 
 enum { OWN_ROUNDS_MAX = 3, OWN_PAUSE_MS = 2000 };
 
@@ -110,6 +111,7 @@ static void take_source(struct lane *lane, struct generation *g)
 		return;
 	sync_source_free(lane->source);
 	lane->source = steal(&g->source);
+	lane_set_preflight(lane, &g->preflight);
 }
 
 static void watch_new_folders(struct lane *lane, const struct generation *g)

@@ -59,6 +59,8 @@ void lane_free(struct lane *lane)
 	map_release(&lane->dirty, NULL);
 	timer_free(lane->retry);
 	timer_free(lane->barrier);
+	strv_release(&lane->preflight);
+	strv_release(&lane->unwritable);
 	free(lane->build_reason);
 	free(lane->error);
 	free(lane->tag);

@@ -36,7 +36,14 @@ struct outputs {
 };
 
 /* What a job does with a session: one at a time. */
-enum session_use { SESSION_FREE, SESSION_OPENING, SESSION_CARRYING, SESSION_LOOKING, SESSION_PINGING };
+enum session_use {
+	SESSION_FREE,
+	SESSION_OPENING,
+	SESSION_CARRYING,
+	SESSION_LOOKING,
+	SESSION_CHECKING,
+	SESSION_PINGING
+};
 
 struct lane_instance {
 	struct lane *lane;
@@ -51,8 +58,10 @@ struct lane_instance {
 	bool fresh;	     /* as its image made it: nothing was carried there yet */
 	bool unfinished;     /* what follows a copy (hooks, a restart) may still be due */
 	bool unverified;     /* carried to since it was last looked at (verify.h) */
+	bool checked;	     /* asked whether lane->preflight can be written */
 	bool gone;	     /* freed when the job is done */
 	bool stale;	     /* started anew since the session was opened: another is, once it is free */
+	uint64_t started_ns; /* seen to run since */
 	bool exit_untold;    /* seen to have ended while it was being restarted */
 	struct map seen;     /* verify.c's: what it held when it was last looked at */
 	bool surveyed;	     /* attached: what it holds was compared since it started (attach.h) */
@@ -109,8 +118,10 @@ struct lane {
 	struct kept *kept;	       /* NULL: not opened yet */
 	VEC(struct program *) programs;
 	bool outputs_came; /* of generators that run for ever: others may be gone instead, which is certain once all has settled */
-	struct batch *syncing; /* in LANE_SYNCING */
-	struct timer *barrier; /* of that */
+	struct strv preflight, unwritable; /* preflight.h; those that were told of */
+	struct batch *syncing;		   /* in LANE_SYNCING */
+	struct timer *barrier;		   /* of that */
+	unsigned crashes;		   /* in a row, of one that holds more than its image */
 	unsigned retries;
 	struct timer *retry;
 	/* Another tool runs its containers (attach.h): it is never built or deployed. image_id is that of the newest container. */

@@ -219,6 +219,7 @@ bool verify_before_idle(struct dev *dev)
 	for vec_each (lane, &dev->lanes)
 		for vec_each (each, &(*lane)->instances) {
 			struct lane_instance *instance = *each;
+			waits = waits || instance->use == SESSION_CHECKING;
 			if (!instance->unverified || !instance->info.running || !instance->session || instance->behind)
 				continue;
 			if (instance->use == SESSION_FREE)

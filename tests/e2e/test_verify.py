@@ -1,6 +1,8 @@
 """What skiff knows of containers while it runs: that they hold what they should, what they changed themselves, which of them hangs or crashes."""
 
 import json
+import os
+import signal
 
 import harness
 from harness import AUTO, INFER, MANUAL, STAY_COMMAND, docker
@@ -74,16 +76,18 @@ class Verified(Scenario):
     def test_what_was_carried_is_there(self):
         project, dev = self.start()
         self.assertEqual(self.save(project, dev, a="2")["verified"], 1)
-        self.assertEqual(self.save(project, dev, b="2", d="new")["verified"], 3)
+        mark = dev.mark()
+        self.save(project, dev, b="2", d="new")
+        dev.wait("idle", mark, verified=3)  # perhaps after one for the first of them
         mark = dev.mark()
         project.remove("www/d")
         dev.expect("/srv/d", None)
-        idle = dev.wait("idle", mark)
-        self.assertEqual((idle["verified"], idle["drift"]), (3, []))
+        dev.wait("idle", mark, verified=3, drift=[])
 
     def test_what_the_container_changed_is_told_and_left(self):
         project, dev = self.start()
         self.save(project, dev, a="2", b="2")
+        self.rest(dev)
         meddle(dev, "/srv/a", "its own")
         idle = self.save(project, dev, c="2")
         self.assertEqual((idle["drift"], idle["verified"]), (["/srv/a"], 2))
@@ -188,3 +192,81 @@ class AlteredByTheBuild(Scenario):
         project.write("www/index.html", "raw again")
         dev.expect("/srv/index.html", "raw again")
         self.assertCopied(dev, mark)
+
+
+class Crashes(Scenario):
+    PROGRAM = json.dumps(["/bin/busybox", "sh", "-c", "trap 'exit 0' TERM INT; while ! test -e /srv/crash; do /bin/busybox sleep 0.05; done; exit 3"])
+
+    def start(self):
+        project = self.site()
+        harness.change(project.file("Dockerfile"), STAY_COMMAND, self.PROGRAM)
+        return project, self.dev(project)
+
+    def crash(self, project, dev, path):
+        mark = dev.mark()
+        project.write(path, str(mark))
+        self.assertEqual(dev.wait("instance", mark, status="exited")["code"], 3)
+        return mark
+
+    def test_once_is_mended_by_the_next_save(self):
+        project, dev = self.start()
+        mark = self.crash(project, dev, "www/crash")
+        project.remove("www/crash")
+        dev.wait("instance", mark, status="running")
+        self.rest(dev, mark)
+        self.assertCopied(dev, mark)
+
+    def test_twice_is_a_rebuild_and_not_for_ever(self):
+        project, dev = self.start()
+        self.crash(project, dev, "www/crash")
+        mark = self.crash(project, dev, "www/index.html")
+        self.assertIn("ended with exit code 3 twice", dev.wait("decision", mark, decision="rebuild")["reason"])
+        dev.wait("deploy", mark)  # what crashes is in the tree, and so in the image
+        self.rest(dev, mark)
+        self.assertEqual(dev.count("build", mark, status="started"), 1)
+        mark = dev.mark()
+        project.remove("www/crash")
+        dev.wait("idle", mark, errors=0)
+        dev.expect("/srv/crash", None)
+
+
+class CanNotBeWritten(Scenario):
+    def told(self, dev):
+        return [event["message"] for event in dev.events if event["type"] == "warning" and "what is saved can't be copied" in event["message"]]
+
+    @on("docker")
+    def test_a_read_only_root_is_told_before_the_first_save(self):
+        project = self.site(pages={"index.html": "first", "css/style.css": "body {}"})
+        project.write("skiff.yaml", f"deploy: {{docker: {{run: {{{project.image}: {{readOnly: true}}}}}}}}\n")
+        dev = self.dev(project)
+        dev.wait("warning", message=lambda text: "/srv/index.html" in text and "--read-only" in text)
+        self.assertEqual(len(self.told(dev)), 1)
+        self.assertIn("1 more directory", self.told(dev)[0])
+
+    def test_nothing_is_told_where_all_can_be(self):
+        project = self.site(pages={"index.html": "first", "new/deep/page": "x"})
+        project.write("Dockerfile", f"FROM scratch\nCOPY bin /bin\nCOPY www /srv\nUSER 1000\nCMD {STAY_COMMAND}\n")
+        dev = self.dev(project)
+        self.rest(dev)
+        self.assertEqual(self.told(dev), [])
+
+
+@on("docker")
+class Lines(Scenario):
+    def test_a_broken_one_is_opened_again_by_itself(self):
+        """Within the time of a ping: nothing else would notice."""
+        project = self.site()
+        dev = self.dev(project)
+        project.write("www/index.html", "once")
+        dev.expect("/srv/index.html", "once")
+        self.rest(dev)
+
+        def agents():
+            lines = docker("top", dev.container(), "-eo", "pid,args").decode().splitlines()
+            return [int(line.split()[0]) for line in lines if "/.skiff/agent" in line and "supervise" not in line]
+        first = agents()
+        self.assertEqual(len(first), 1)
+        mark = dev.mark()
+        os.kill(first[0], signal.SIGKILL)
+        dev.eventually(lambda: agents() not in ([], first), what="another agent")
+        self.assertEqual(dev.mark(), mark)  # and nobody is bothered with it
