@@ -108,7 +108,7 @@ class Verified(Scenario):
         mark = dev.mark()
         project.remove("www/a")
         dev.expect("/srv/a", None)
-        self.assertEqual(dev.wait("idle", mark)["verified"], 1)
+        dev.wait("idle", mark, verified=1)
         meddle(dev, "/srv/a", "its own")
         self.assertEqual(self.save(project, dev, b="2")["drift"], ["/srv/a"])
 
