@@ -80,6 +80,7 @@ int command_explain(const struct options *options);
 int command_init(const struct options *options);
 int command_map(const struct options *options);
 int command_run(const struct options *options);
+int command_sync(const struct options *options);
 int command_schema(const struct options *options);
 int command_version(const struct options *options);
 

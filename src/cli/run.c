@@ -20,8 +20,11 @@ static int deploy_all(struct pipeline *p, struct deployer *deployer, struct publ
 					       .image = artifact->image.value,
 					       .tag = p->results[i].tag,
 					       .image_id = p->results[i].image_id};
-		if (config_deploys(p->config, artifact))
-			r = deployer->ops->deploy(deployer, &image, ports, p->cancel, err);
+		if (!config_deploys(p->config, artifact))
+			continue;
+		r = deployer->ops->deploy(deployer, &image, ports, p->cancel, err);
+		if (r == 0)
+			dev_note_started(&p->runtime, p->config, artifact, image.image_id);
 	}
 	return r;
 }
@@ -86,6 +89,8 @@ int command_delete(const struct options *options)
 	int r = open_deployer(&p, &deployer, &err);
 	if (r == 0) {
 		r = deployer->ops->cleanup(deployer, &err);
+		if (r == 0)
+			dev_forget(&p.runtime, p.config);
 		if (r == 0 && p.runtime.docker)
 			agent_layers_remove(p.runtime.docker, p.runtime.run_id, p.cancel);
 		deployer->ops->free(deployer);

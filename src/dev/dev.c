@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/path.h"
 #include "build/base-image.h"
 #include "client/docker.h"
+#include "dev/adopt.h"
 #include "dev/attach.h"
 #include "dev/lane.h"
 #include "dev/preflight.h"
@@ -78,7 +80,8 @@ static void wind_down(struct dev *dev)
 static bool everything_built(const struct dev *dev)
 {
 	for vec_each (lane, &dev->lanes)
-		if ((*lane)->state == LANE_BUILDING || ((*lane)->wants_build && lane_may_build(*lane)))
+		if ((*lane)->state == LANE_BUILDING || (*lane)->state == LANE_ADOPTING ||
+		    ((*lane)->wants_build && lane_may_build(*lane)))
 			return false;
 	return true;
 }
@@ -104,6 +107,14 @@ static bool runs_well(const struct lane *lane)
 	return well && (!lane_deploys(lane) || lane->instances.len > 0);
 }
 
+static void end_once(struct dev *dev)
+{
+	for vec_each (lane, &dev->lanes)
+		dev->once_failed = dev->once_failed || (*lane)->error;
+	dev->phase = DEV_STOPPING;
+	wind_down(dev);
+}
+
 static void say_quiet(struct dev *dev)
 {
 	if (dev->phase != DEV_RUNNING || dev->reload || dev->said_idle || !everything_quiet(dev))
@@ -113,7 +124,7 @@ static void say_quiet(struct dev *dev)
 		mapping = mapping || (*lane)->mapping || (*lane)->wants_map;
 	for vec_each (lane, &dev->lanes)
 		all_running = all_running && runs_well(*lane);
-	if (all_running && !dev->ready) {
+	if (all_running && !dev->ready && !dev->options->once) {
 		dev->ready = true;
 		attach_tell_waiting(dev);
 		tell_ready(dev);
@@ -124,6 +135,10 @@ static void say_quiet(struct dev *dev)
 		return;
 	tell_idle(dev);
 	dev->said_idle = true;
+	for vec_each (lane, &dev->lanes)
+		lane_journal_tidy(*lane);
+	if (dev->options->once)
+		end_once(dev);
 }
 
 /* A new image is there: it is deployed, or waits for the person's word. */
@@ -383,6 +398,25 @@ static int set_attached(struct dev *dev, struct error *err)
 	return 0;
 }
 
+/* Each with what an earlier skiff left running, else with a build. */
+static void begin_lanes(struct dev *dev)
+{
+	for vec_each (each, &dev->lanes) {
+		struct lane *lane = *each;
+		struct adoption *adoption =
+			lane->index < dev->adoptions.len ? steal(&dev->adoptions.items[lane->index]) : NULL;
+		lane->force_build = dev->options->force;
+		lane->wants_attach = lane->attached && !dev->options->once;
+		if (adoption)
+			lane_adopt(lane, adoption);
+		else if (!dev->options->once && !lane->attached)
+			lane_want_build(lane, "first build");
+		if (!dev->options->once)
+			lane_start_programs(lane);
+	}
+	vec_release(&dev->adoptions);
+}
+
 /* Lanes, sources and the watcher: what depends on the configuration. Blocking, before the loop runs. */
 static int start_round(struct dev *dev, struct error *err)
 {
@@ -390,7 +424,7 @@ static int start_round(struct dev *dev, struct error *err)
 	dev->phase = DEV_STARTING;
 	dev->settled = true;
 	dev->reload = dev->ready = dev->said_idle = false;
-	int r = open_deployer(dev, err);
+	int r = dev->deployer ? 0 : open_deployer(dev, err);
 	if (r == 0)
 		r = set_attached(dev, err);
 	if (r < 0)
@@ -402,10 +436,6 @@ static int start_round(struct dev *dev, struct error *err)
 		/* A Dockerfile that does not parse: the first build says so, and a change of it mends it. */
 		(void)sync_source_new(dev->config, lane->artifact, base_image_lookup, dev->docker, &lane->source,
 				      &source_error);
-		lane->force_build = dev->options->force;
-		lane->wants_attach = lane->attached;
-		if (!lane->attached)
-			lane_want_build(lane, "first build");
 	}
 	dev->watch = new_watch(dev);
 	r = add_roots(dev, dev->watch, err);
@@ -416,10 +446,9 @@ static int start_round(struct dev *dev, struct error *err)
 	instances_follow(dev);
 	if (dev->config->attach.len > 0)
 		instances_refresh(dev);
-	for vec_each (lane, &dev->lanes)
-		lane_start_programs(*lane);
+	begin_lanes(dev);
 	configuration_changed(dev); /* between its loading and the beginning of watching */
-	if (dev->config->docker_images.len > 0)
+	if (dev->config->docker_images.len > 0 && !dev->options->once)
 		deploy_extras(dev);
 	dev_step_all(dev);
 	return 0;
@@ -526,9 +555,7 @@ static int dev_open(struct dev *dev, struct error *err)
 	dev->cancel = cancel_new();
 	r = open_deployer(dev, err);
 	if (r == 0)
-		r = dev->deployer->ops->sweep(dev->deployer, dev->cancel, err);
-	if (dev->deployer)
-		dev->deployer->ops->free(steal(&dev->deployer));
+		r = adopt_find(dev, err);
 	cancel_unref(steal(&dev->cancel));
 	return r;
 }
@@ -549,8 +576,36 @@ static void dev_close(struct dev *dev)
 	free(dev->config_text);
 	free(dev->list_problem);
 	free(dev->config_digest);
+	free(dev->once_problem);
+	for vec_each (adoption, &dev->adoptions)
+		adoption_free(*adoption);
+	vec_release(&dev->adoptions);
 	loop_free(dev->loop);
 	line_pipe_free(dev->lines); /* after what was posted for it */
+}
+
+static void *forget(void *data)
+{
+	const struct dev *dev = data;
+	const struct dev_runtime rt = {dev->runtime, dev->docker, dev->run_id, dev->embedded};
+	dev_forget(&rt, dev->config);
+	return NULL;
+}
+
+/* Thousands of kept files go while the containers do. */
+static void clean_up(struct dev *dev)
+{
+	CLEANUP(error_clear) struct error err = {0};
+	pthread_t thread;
+	bool started = pthread_create(&thread, NULL, forget, dev) == 0;
+	if (dev->deployer->ops->cleanup(dev->deployer, &err) < 0)
+		tell_warning(dev, err.message);
+	else if (dev->docker)
+		agent_layers_remove(dev->docker, dev->run_id, NULL);
+	if (started)
+		pthread_join(thread, NULL);
+	else
+		forget(dev);
 }
 
 int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by,
@@ -569,13 +624,10 @@ int dev_run(const struct dev_options *options, struct config *config, struct eve
 		listen(&dev);
 		r = run_rounds(&dev, err);
 		signal(SIGINT, SIG_DFL); /* cleaning up asks an engine that may not answer */
-		if (options->cleanup && dev.deployer) {
-			CLEANUP(error_clear) struct error cleanup_error = {0};
-			if (dev.deployer->ops->cleanup(dev.deployer, &cleanup_error) < 0)
-				tell_warning(&dev, cleanup_error.message);
-			else if (dev.docker)
-				agent_layers_remove(dev.docker, dev.run_id, NULL);
-		}
+		if (options->cleanup && dev.deployer)
+			clean_up(&dev);
+		if (r == 0 && dev.once_failed && !dev.signal)
+			r = -EIO;
 	}
 	*ended_by = dev.signal;
 	dev_close(&dev);

@@ -18,10 +18,11 @@ struct dev_options {
 	bool port_forward; /* publish ports */
 	bool force;	   /* the first build ignores the cache */
 	bool no_agent;	   /* in containers (runtime/runtime.h) */
+	bool once;	   /* brings what runs up to date, then ends; builds, starts and removes nothing */
 };
 
-/* Runs until SIGINT, SIGTERM or SIGHUP. `config` is the configuration as loaded (taken over). Returns 0 after an ordinary end by a
- * signal (*ended_by says which), or a negative errno where it could not start. */
+/* Runs until SIGINT, SIGTERM or SIGHUP (or, `once`, until nothing is left to do). `config` is the configuration as loaded (taken over). Returns 0 after an
+ * ordinary end (*ended_by: the signal, or 0), or a negative errno where it could not start; -EIO without a message where `once` something failed, which was told. */
 int dev_run(const struct dev_options *options, struct config *config, struct event_bus *bus, int *ended_by,
 	    struct error *err);
 
@@ -38,5 +39,11 @@ struct dev_runtime {
 int dev_open_runtime(const char *name, const struct config *config, struct dev_runtime *out, char **fallback,
 		     struct error *err);
 void dev_close_runtime(struct dev_runtime *rt);
+
+/* Containers of that image were started by `run`: dev and sync may take them over. Blocking; what fails only makes dev start its own. */
+void dev_note_started(const struct dev_runtime *rt, const struct config *config, const struct artifact *artifact,
+		      const char *image_id);
+/* Nothing of the project runs any more: what was kept of its containers goes. Blocking. */
+void dev_forget(const struct dev_runtime *rt, const struct config *config);
 
 #endif

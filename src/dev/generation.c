@@ -48,6 +48,7 @@ void generation_free(struct generation *g)
 	candidates_release(&g->candidates);
 	strv_release(&g->command);
 	strv_release(&g->preflight);
+	map_release(&g->seen, free);
 	free(g->reason);
 	free(g->name);
 	free(g->path);
@@ -461,8 +462,10 @@ void generation_work(void *data)
 		g->r = lock;
 		return;
 	}
-	for vec_each (change, &g->changes)
+	for vec_each (change, &g->changes) {
+		journal_see_file(&g->seen, change->path);
 		mark_reader(g, change->path, change->kind, change->directory);
+	}
 	for vec_each (generator, &g->generators) /* those that read what another makes run once that changed */
 		if (g->stale.len == 0)
 			generation_mark(g, *generator, NULL, CHANGE_MODIFIED);

@@ -24,6 +24,7 @@ struct generation {
 	bool watch_anew;	    /* the new map names folders that nobody watches */
 	struct outputs outputs;	    /* `image` only in the background */
 	struct candidate_list candidates;
+	struct map seen;     /* the changes' paths as they were before the run (lane-journal.c) */
 	struct strv command; /* of the first that ran */
 	char *name;	     /* the same, for a person */
 	char *rebuild;	     /* the reason, where a program asks for one */

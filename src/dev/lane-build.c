@@ -37,7 +37,9 @@ struct build_job {
 	struct sync_source *
 		watched; /* then: the same for the loop thread, which watches by it before the builder reads anything */
 	char *image_problem; /* what the built image tells, and can't be used; NULL: all well */
-	bool wants_map;	     /* the built image wants a sync map that is not known */
+	struct map seen;     /* the first build: journal_see_others */
+	bool first;
+	bool wants_map; /* the built image wants a sync map that is not known */
 	int r;
 	struct error err;
 };
@@ -121,6 +123,8 @@ static void build_work(void *data)
 	if (!job->result.cached && !sync_source_listing_command(job->source))
 		look_again_at_bases(job);
 	ask_image(job, job->result.image_id);
+	if (job->first && !dev->embedded)
+		(void)journal_see_others(job->source, &job->seen, NULL);
 	job->wants_map = sync_source_needs_map(job->source); /* reads the build definitions */
 	CLEANUP(error_clear) struct error err = {0};
 	preflight_choose(job->source, &job->result.baseline, &job->preflight);
@@ -220,6 +224,11 @@ static void build_succeeded(struct lane *lane, struct build_job *job)
 	lane->built = true;
 	lane->build_failed = lane->generate_failed = false;
 	lane->force_build = false;
+	if (job->first) {
+		map_release(&lane->seen, free);
+		lane->seen = job->seen;
+		job->seen = (struct map){0};
+	}
 	lane->wants_map = job->wants_map;
 	if (!lane_programs_fail(lane))
 		lane_set_error(lane, NULL, NULL);
@@ -249,6 +258,7 @@ static void build_done(void *data)
 	strv_release(&job->preflight);
 	sync_source_free(job->source);
 	sync_source_free(job->watched);
+	map_release(&job->seen, free);
 	for vec_each (pair, &job->request.required) {
 		free(pair->name);
 		free(pair->value);
@@ -267,6 +277,7 @@ void lane_build(struct lane *lane)
 	struct build_job *job = xcalloc(1, sizeof(*job));
 	job->lane = lane;
 	job->look_anew = lane->definitions_changed;
+	job->first = !lane->image_id;
 	lane_note_unmade(lane);
 	lane_drop_pending(lane); /* the build reads the tree, and what changes from here on comes again */
 	change_set_release(&lane->failed);
@@ -331,8 +342,10 @@ static void note_layer(struct lane *lane, const struct agent_layer *layer)
 	replace_string(&lane->layer_note, layer->note);
 }
 
-static void replace_ports(struct dev *dev, const char *image, struct published_ports *ports)
+void lane_take_ports(struct lane *lane, struct published_ports *ports)
 {
+	struct dev *dev = lane->dev;
+	const char *image = lane->artifact->image.value;
 	size_t kept = 0;
 	for (size_t i = 0; i < dev->ports.len; i++) {
 		struct published_port *port = &dev->ports.items[i];
@@ -367,13 +380,18 @@ static void deploy_done(void *data)
 		replace_string(&lane->deployed_id, lane->image_id);
 		lane->crashes = 0;
 		replace_string(&lane->layer, job->layer.image_id ? job->layer.reference : NULL);
-		if (lane->built)
+		bool built = lane->built;
+		if (built)
 			lane_prune_owned(lane);
 		lane->built = false;
 		change_set_release(&lane->unmade);
+		if (built) {
+			lane_prune_seen(lane);
+			lane_journal_write(lane);
+		}
 		tell_deploy(lane, "succeeded", lane->build_started_ns ? elapsed_ms(lane->build_started_ns) : -1,
 			    &job->ports);
-		replace_ports(dev, lane->artifact->image.value, &job->ports);
+		lane_take_ports(lane, &job->ports);
 	}
 	note_layer(lane, &job->layer);
 	agent_layer_release(&job->layer);
@@ -401,6 +419,7 @@ void lane_deploy(struct lane *lane)
 					     .image_id = lane->image_id};
 	job->cancel = dev->cancel;
 	lane->none_listed = false;
+	lane_journal_next(lane);
 	lane->state = LANE_DEPLOYING;
 	dev_job(dev, deploy_work, deploy_done, job);
 }

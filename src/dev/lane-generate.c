@@ -13,8 +13,8 @@ bool lane_context_is_free(const struct lane *lane)
 {
 	for vec_each (other, &lane->dev->lanes) {
 		const struct lane *one = *other;
-		bool at_work =
-			one->state == LANE_BUILDING || one->state == LANE_ATTACHING || one->generating || one->mapping;
+		bool at_work = one->state == LANE_BUILDING || one->state == LANE_ADOPTING ||
+			       one->state == LANE_ATTACHING || one->generating || one->mapping;
 		bool shared = one == lane || (!lane->artifact->parallel && !one->artifact->parallel &&
 					      str_equal(one->artifact->context, lane->artifact->context));
 		if (at_work && shared)
@@ -132,6 +132,10 @@ static void generation_succeeded(struct lane *lane, struct generation *g)
 	watch_new_folders(lane, g);
 	lane->generate_failed = false;
 	lane_set_well(lane);
+	for map_each (entry, &g->seen) {
+		const struct journal_seen *seen = entry->value;
+		lane_journal_see(lane, entry->key, seen->mode, seen->hash);
+	}
 	g->story.path = g->path;
 	g->story.command = &g->command;
 	g->story.changes = &g->changes;
@@ -139,6 +143,8 @@ static void generation_succeeded(struct lane *lane, struct generation *g)
 	g->story.generate_us = (unsigned)((monotonic_ns() - g->story.decided_ns) / 1000);
 	if (g->candidates.len > 0)
 		lane_sync(lane, &g->candidates, &g->story);
+	else
+		lane_journal_batch(lane, true);
 }
 
 static void generation_done(void *data)

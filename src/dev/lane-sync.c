@@ -241,6 +241,7 @@ static void own_and_carry(struct batch *batch)
 		if (!c->skip && !torn && !lane_refuse_altered(lane, c, batch->story.first_event_ns))
 			carry_owned(&batch->carry, c->item.dest, lane_own(lane, c), first);
 	}
+	lane_journal_batch(lane, !torn);
 	carry_sort(&batch->carry);
 	if (batch->r < 0 || dev->phase == DEV_STOPPING)
 		batch_end(batch);

@@ -31,6 +31,9 @@ struct lane *lane_new(struct dev *dev, size_t index)
 	lane->index = index;
 	lane->artifact = dev->config->artifacts.items[index];
 	lane->attached = config_is_attached(dev->config, lane->artifact->image.value);
+	_cleanup_free_ char *name = dev_journal_name(dev, lane->artifact);
+	lane->journal = journal_new(name);
+	lane->kept_old = true; /* of a run before */
 	lane->retry = timer_new(dev->loop, retry_now, lane);
 	lane->barrier = timer_new(dev->loop, lane_barrier, lane);
 	return lane;
@@ -53,6 +56,9 @@ void lane_free(struct lane *lane)
 	map_release(&lane->seen_by_generators, NULL);
 	lane_free_programs(lane);
 	kept_close(lane->kept);
+	journal_close(lane->journal);
+	map_release(&lane->seen, free);
+	map_release(&lane->about_to_see, free);
 	free(lane->own_path);
 	map_release(&lane->owned, owned_free);
 	inputs_release(&lane->baseline);
@@ -149,10 +155,22 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 		change_set_sort(&lane->pending);
 }
 
+/* `once`: the way out is the person's to choose. */
+static void refuse_build(struct lane *lane, const char *reason)
+{
+	_cleanup_free_ char *message = xasprintf("a rebuild is due (%s): `skiff dev` or `skiff run` builds it", reason);
+	lane_drop_pending(lane);
+	lane_set_error(lane, "rebuild", message);
+}
+
 void lane_want_build(struct lane *lane, const char *reason)
 {
 	if (lane->attached) {
 		lane_ask_rebuild(lane, NULL, reason);
+		return;
+	}
+	if (lane->dev->options->once) {
+		refuse_build(lane, reason);
 		return;
 	}
 	lane->wants_build = true;
@@ -264,6 +282,9 @@ static void step_copy(struct lane *lane, struct decision *d)
 	const struct sync_story story = {.first_event_ns = lane->first_event_ns,
 					 .planned_ns = lane->planned_ns,
 					 .decided_ns = monotonic_ns()};
+	for vec_each (change, &lane->pending)
+		if (change->kind == CHANGE_DELETED)
+			lane_journal_see(lane, change->path, 0, (struct hash){0});
 	_cleanup_free_ char *reason =
 		retry_build ? xstrdup(lane->build_reason ? lane->build_reason : "the last build failed") : NULL;
 	lane_drop_pending(lane);
@@ -471,7 +492,7 @@ static bool any_behind(const struct lane *lane)
 static bool redeploy_if_gone(struct lane *lane)
 {
 	if (!lane->none_listed || lane->build_failed || !lane->deployed_id || lane->instances.len > 0 ||
-	    !lane_deploys(lane))
+	    !lane_deploys(lane) || lane->dev->options->once)
 		return false;
 	free(steal(&lane->deployed_id));
 	replace_string(&lane->build_reason, "its container is gone");

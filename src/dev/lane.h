@@ -18,11 +18,21 @@
 #include "dev/owned.h"
 #include "io/loop.h"
 #include "runtime/runtime.h"
+#include "sync/journal.h"
 #include "sync/plan.h"
 
 struct docker;
 
-enum lane_state { LANE_IDLE, LANE_SYNCING, LANE_GENERATING, LANE_BUILDING, LANE_BUILT, LANE_DEPLOYING, LANE_ATTACHING };
+enum lane_state {
+	LANE_IDLE,
+	LANE_ADOPTING,
+	LANE_SYNCING,
+	LANE_GENERATING,
+	LANE_BUILDING,
+	LANE_BUILT,
+	LANE_DEPLOYING,
+	LANE_ATTACHING
+};
 
 struct batch;	      /* batch.h */
 struct expected_list; /* attach.h */
@@ -116,6 +126,10 @@ struct lane {
 	unsigned own_rounds;	       /* runs in a row that only their predecessor caused */
 	unsigned torn;		       /* runs in a row whose outputs went before they could be kept */
 	struct kept *kept;	       /* NULL: not opened yet */
+	/* For a skiff started again: how paths were when their last change was dealt with, where the baseline does not say so. */
+	struct journal *journal;
+	struct map seen;	 /* path → struct journal_seen */
+	struct map about_to_see; /* the same, of the batch under way */
 	VEC(struct program *) programs;
 	bool outputs_came; /* of generators that run for ever: others may be gone instead, which is certain once all has settled */
 	struct strv preflight, unwritable; /* preflight.h; those that were told of */
@@ -171,9 +185,12 @@ struct dev {
 	struct fd_watch *keys;
 	struct line_pipe *lines;
 	struct published_ports ports;
-	struct config *next_config; /* of the next round */
-	char *config_text;	    /* the effective configuration, to see whether a changed file changed it */
-	char *config_digest;	    /* LABEL_CONFIG */
+	struct config *next_config;	  /* of the next round */
+	char *config_text;		  /* the effective configuration, to see whether a changed file changed it */
+	char *config_digest;		  /* LABEL_CONFIG */
+	VEC(struct adoption *) adoptions; /* an artifact each, NULL: none (adopt.h); of the first round */
+	char *once_problem;		  /* why a container can't be brought up to date */
+	bool once_failed;
 };
 
 /* dev.c */
@@ -206,6 +223,7 @@ bool lane_retry_later(struct lane *lane);
 /* lane-build.c */
 void lane_build(struct lane *lane);
 void lane_deploy(struct lane *lane);
+void lane_take_ports(struct lane *lane, struct published_ports *ports); /* in the place of its old ones; taken over */
 bool lane_may_build(const struct lane *lane);
 
 /* lane-sync.c */
@@ -265,6 +283,20 @@ void lane_start_programs(struct lane *lane);
 bool lane_programs_fail(const struct lane *lane);
 void lane_free_programs(struct lane *lane);
 
+/* lane-journal.c: what a skiff started again has to know (sync/journal.h). Lines wait until lane_journal_batch. */
+void lane_journal_owned(struct lane *lane, const char *dest, const struct owned *owned);
+void lane_journal_see(struct lane *lane, const char *path, unsigned mode, struct hash hash);
+/* Writes them down, before anything of the batch is sent. dealt_with: its changes are; else they are planned again. */
+void lane_journal_batch(struct lane *lane, bool dealt_with);
+void lane_journal_next(struct lane *lane);  /* a new image is about to be deployed */
+void lane_prune_seen(struct lane *lane);    /* what the new image's baseline says by itself */
+void lane_journal_write(struct lane *lane); /* all of it anew: of what is deployed now */
+void lane_journal_tidy(struct lane *lane);  /* the same, if most of it is old */
+char *dev_journal_name(const struct dev *dev, const struct artifact *artifact) RETURNS_OWNED;
+/* As it is now, into a map such as lane->seen: a file; all that generators read and make, and rules bring, that is not of the image's inputs. For jobs. */
+void journal_see_file(struct map *seen, const char *path);
+int journal_see_others(const struct sync_source *source, struct map *seen, struct error *err);
+
 /* instances.c */
 void instances_refresh(struct dev *dev); /* list, open sessions, start logs */
 void instances_follow(struct dev *dev);
@@ -285,6 +317,11 @@ void tell_decision(const struct lane *lane, const struct decision *decision);
 void tell_build(const struct lane *lane, const char *status, double ms); /* ms < 0: not known yet */
 void tell_build_failed(const struct lane *lane, const char *message, const struct build_result *result);
 void tell_deploy(const struct lane *lane, const char *status, double ms, const struct published_ports *ports);
+struct adopted_told {
+	int64_t age_s;	/* of the container */
+	size_t changed; /* files, since it was last brought up to date */
+};
+void tell_adopted(const struct lane *lane, const struct adopted_told *told, const struct published_ports *ports);
 void tell_instance(const struct lane_instance *instance, const char *status);
 void tell_error(struct dev *dev, const char *image, const char *about, const char *message);
 void tell_warning(struct dev *dev, const char *message);

@@ -277,6 +277,9 @@ const struct owned *lane_own(struct lane *lane, const struct candidate *c)
 				.expects = old ? old->expects : c->expects,
 				.expected = old ? old->expected : c->known_hash};
 	owned_free(map_set(&lane->owned, c->item.dest, owned));
+	lane_journal_owned(lane, c->item.dest, owned);
+	if (c->item.src && !c->generated)
+		lane_journal_see(lane, c->item.src, c->host_mode, c->hash);
 	return owned;
 }
 
@@ -333,7 +336,7 @@ void lane_prune_owned(struct lane *lane)
 		if (!owned->src || !file_exists(owned->src) || is_in_new_image(lane, owned, entry->key))
 			owned_free(map_remove(&lane->owned, entry->key));
 	}
-	lane->kept_old = lane->kept != NULL;
+	lane->kept_old = true;
 }
 
 /* Copies that nothing needs any more: since a new image holds what they were kept for. */
@@ -352,7 +355,8 @@ static void prune_kept(struct lane *lane)
 
 int lane_open_kept(struct lane *lane, struct kept **kept, struct error *err)
 {
-	int r = lane->kept ? 0 : kept_open(NULL, &lane->kept, err);
+	_cleanup_free_ char *name = lane->dev->embedded ? NULL : dev_journal_name(lane->dev, lane->artifact);
+	int r = lane->kept ? 0 : kept_open(name, &lane->kept, err);
 	if (r == 0 && lane->kept_old)
 		prune_kept(lane);
 	*kept = lane->kept;

@@ -94,6 +94,14 @@ void tell_deploy(const struct lane *lane, const char *status, double ms, const s
 	tell(lane->dev, EVENT_DEPLOY, fields);
 }
 
+void tell_adopted(const struct lane *lane, const struct adopted_told *told, const struct published_ports *ports)
+{
+	tell(lane->dev, EVENT_DEPLOY,
+	     json_pack("{s:o, s:s, s:I, s:I, s:o}", "image", event_text(lane->artifact->image.value), "status",
+		       "adopted", "age_s", (json_int_t)told->age_s, "changed", (json_int_t)told->changed, "ports",
+		       ports_json(ports, lane->artifact->image.value)));
+}
+
 void tell_instance(const struct lane_instance *instance, const char *status)
 {
 	json_t *fields = json_pack("{s:o, s:o, s:s}", "image", event_text(instance->lane->artifact->image.value),

@@ -12,6 +12,8 @@
 #include "base/map.h"
 #include "base/str.h"
 
+#define JOURNAL_UNSETTLED UINT32_MAX
+
 /* A destination that differs from what the image holds: the fields of struct owned (dev/owned.h). */
 struct journal_owned {
 	unsigned kind;
@@ -25,7 +27,7 @@ struct journal_owned {
 
 /* A path of the host as it was when its last change had been dealt with; a path without one is as the baseline has it. */
 struct journal_seen {
-	unsigned mode; /* st_mode; 0: nothing was there */
+	unsigned mode; /* st_mode; 0: nothing was there; JOURNAL_UNSETTLED: a change of it is still to be dealt with */
 	struct hash hash;
 };
 

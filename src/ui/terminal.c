@@ -257,8 +257,34 @@ static void on_build(struct terminal *t, const json_t *fields)
 	}
 }
 
+static void on_adopted(struct terminal *t, const json_t *fields)
+{
+	static const struct {
+		const char *name;
+		long long seconds;
+	} units[] = {{"day", 86400}, {"hour", 3600}, {"minute", 60}, {"second", 1}};
+	long long age = (long long)json_integer_value(json_object_get(fields, "age_s"));
+	long long changed = (long long)json_integer_value(json_object_get(fields, "changed"));
+	size_t i = 0;
+	if (t->options.quiet)
+		return;
+	while (i + 1 < ARRAY_LEN(units) && age < units[i].seconds)
+		i++;
+	long long count = age > 0 ? age / units[i].seconds : 0;
+	_cleanup_free_ char *since = changed == 0
+					     ? xstrdup("nothing changed since")
+					     : xasprintf("%lld file%s changed since", changed, changed == 1 ? "" : "s");
+	_cleanup_free_ char *what =
+		xasprintf("a container of %lld %s%s ago; %s", count, units[i].name, count == 1 ? "" : "s", since);
+	print_line(t, text_of(fields, "image"), "adopted", GREEN, what, -1);
+}
+
 static void on_deploy(struct terminal *t, const json_t *fields)
 {
+	if (strcmp(text_of(fields, "status"), "adopted") == 0) {
+		on_adopted(t, fields);
+		return;
+	}
 	if (strcmp(text_of(fields, "status"), "succeeded") != 0) {
 		print_line(t, text_of(fields, "image"), "failed", RED, "to start, see below", -1);
 		return;

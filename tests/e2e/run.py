@@ -10,7 +10,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import scenario
 
-FILES = ["test_sync", "test_loop", "test_edges", "test_generate", "test_generated", "test_docker", "test_agent", "test_verify", "test_builders", "test_jib_tools",
+FILES = ["test_sync", "test_loop", "test_edges", "test_generate", "test_generated", "test_restart", "test_docker", "test_agent", "test_verify", "test_builders", "test_jib_tools",
          "test_attach"]
 LAWS = ["test_laws"]
 JAVA = ["test_java"]
