@@ -299,6 +299,8 @@ static bool no_input(const struct sync_source *s, struct subject *p, enum path_c
 	*class_ = PATH_NO_INPUT;
 	if (p->written_rule)
 		return false;
+	if (p->directory && p->obstacle) /* the image has it, even empty */
+		return false;
 	if (p->directory) {
 		subject_say(p, NULL, "%s is a directory that no rule copies", p->shown);
 		return true;
