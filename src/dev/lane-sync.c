@@ -148,8 +148,12 @@ void batch_instance_done(struct batch *batch)
 {
 	batch->under_way--;
 	batch->any_done = true;
+	if (batch->passed) { /* the lane went on without it */
+		batch_unref(batch);
+		return;
+	}
+	batch->users--; /* the lane's own is left */
 	pass_barrier(batch);
-	batch_unref(batch);
 }
 
 void lane_barrier(void *data)

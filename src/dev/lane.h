@@ -159,26 +159,27 @@ struct dev {
 	struct runtime *runtime;
 	struct deployer *deployer;
 	struct docker *docker; /* NULL: no engine */
-	bool embedded;
 	char *run_id;
 	struct watch *watch;
 	struct cancel *cancel;
-	enum dev_phase phase;
 	VEC(struct lane *) lanes;
+	char *list_problem;	/* as the runtime last told */
+	uint64_t since_ns;	/* time of day of the start */
+	struct timer *patience; /* until `idle` waits no longer for those that are looked at */
+	enum dev_phase phase;
 	unsigned jobs; /* running, of any kind */
-	bool settled;  /* what the watcher said last */
-	bool forced;   /* the person pressed Enter: held decisions go ahead */
+	bool embedded;
+	bool settled; /* what the watcher said last */
+	bool forced;  /* the person pressed Enter: held decisions go ahead */
 	bool listing, list_again;
 	bool extras_running; /* images without an artifact are being started */
-	char *list_problem;  /* as the runtime last told */
-	uint64_t since_ns;   /* time of day of the start */
 	bool configuration_changed;
 	bool configuration_bad; /* as it is on disk now: the person was told */
 	bool reload;		/* the configuration changed: start anew once the jobs are done */
 	bool said_idle;		/* nothing happened since the last idle event */
-	bool impatient;		/* `idle` waits no longer for those that are looked at */
-	struct timer *patience; /* until then */
+	bool impatient;		/* patience is over */
 	bool ready;
+	bool once_failed;
 	int signal;
 	VEC(struct signal_watch *) signals;
 	int terminal; /* opened anew, since it becomes non-blocking; -1: none */
@@ -190,7 +191,6 @@ struct dev {
 	char *config_digest;		  /* LABEL_CONFIG */
 	VEC(struct adoption *) adoptions; /* an artifact each, NULL: none (adopt.h); of the first round */
 	char *once_problem;		  /* why a container can't be brought up to date */
-	bool once_failed;
 };
 
 /* dev.c */

@@ -195,7 +195,7 @@ int journal_decode(const void *bytes, size_t len, struct journal_state *state, s
 {
 	size_t magic = strlen(MAGIC);
 	struct cursor c = {.at = bytes, .end = (const unsigned char *)bytes + len};
-	bool good = len >= magic && memcmp(bytes, MAGIC, magic) == 0;
+	bool good = bytes && len >= magic && memcmp(bytes, MAGIC, magic) == 0;
 	*state = (struct journal_state){0};
 	if (good)
 		c.at += magic;
