@@ -69,10 +69,10 @@ def ends_with_us():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def run(argv, limit=PART_LIMIT, env=None):
+def run(argv, limit=PART_LIMIT, env=None, cwd=ROOT):
     """(exit code, standard output and errors in their order)."""
     try:
-        done = subprocess.run([str(a) for a in argv], cwd=ROOT, timeout=limit, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run([str(a) for a in argv], cwd=cwd, timeout=limit, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, preexec_fn=ends_with_us, env={**os.environ, **SANITIZERS, **(env or {})})
         return done.returncode, done.stdout.decode(errors="replace")
     except subprocess.TimeoutExpired as expired:
@@ -103,7 +103,7 @@ def meson_suite(tally, suite):
     if not tests:
         tally.fail(f"{suite}: there are no such tests")
     for test in tests:
-        code, output = run(test["cmd"], test["timeout"], {**test["env"], "CMOCKA_MESSAGE_OUTPUT": "TAP"})
+        code, output = run(test["cmd"], test["timeout"], {**test["env"], "CMOCKA_MESSAGE_OUTPUT": "TAP"}, BUILD)
         tally.tap(test["name"], output, code)
 
 

@@ -9,6 +9,7 @@
 #include "base/path.h"
 #include "build/base-image.h"
 #include "client/docker.h"
+#include "dev/preflight.h"
 #include "sync/baseline.h"
 
 /* ---- what is there to adopt ---- */
@@ -110,6 +111,7 @@ struct adopt_job {
 	struct map others; /* what matters besides inputs, as it is now: path → struct journal_seen */
 	struct outputs outputs;
 	struct change_set changes;
+	struct strv preflight;
 	bool wants_map;
 	int r;
 	struct error err;
@@ -250,8 +252,10 @@ static void adopt_work(void *data)
 {
 	struct adopt_job *job = data;
 	job->r = look(job, &job->err);
-	if (job->r == 0)
-		compare_all(job);
+	if (job->r < 0)
+		return;
+	compare_all(job);
+	preflight_choose(job->source, &job->now, &job->preflight);
 }
 
 /* ---- the lane takes it over ---- */
@@ -365,6 +369,7 @@ static void take_all(struct lane *lane, struct adopt_job *job)
 	if (lane->dirty.len > 0)
 		inputs_release(&lane->outputs.image); /* what was made of those is not known either */
 	lane->wants_map = job->wants_map;
+	lane_set_preflight(lane, &job->preflight);
 	find_outputs(lane, &job->changes);
 	if (other_roots)
 		dev_watch_anew(lane->dev);
@@ -410,6 +415,7 @@ static void adopt_done(void *data)
 	inputs_release(&job->outputs.scan);
 	inputs_release(&job->outputs.image);
 	change_set_release(&job->changes);
+	strv_release(&job->preflight);
 	error_clear(&job->err);
 	free(job);
 	dev_step_all(dev);

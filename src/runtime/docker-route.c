@@ -58,6 +58,9 @@ static const struct {
 void docker_explain(const struct session *session, const char *dest, const struct looked *looked, int code,
 		    const char *words, const char *help, struct carry_result *result)
 {
+	const struct docker_mount *mount = mount_of(session, dest);
+	_cleanup_free_ char *room =
+		code == ENOSPC && mount ? xasprintf("make room in what is mounted at %s", mount->at) : NULL;
 	size_t i = 0;
 	while (helps[i].code && helps[i].code != code)
 		i++;
@@ -67,7 +70,10 @@ void docker_explain(const struct session *session, const char *dest, const struc
 		       : xstrdup("");
 	free(result->message);
 	result->code = code;
-	result->outside = mount_of(session, dest) != NULL;
+	result->outside = mount != NULL;
 	result->message = xasprintf("can't carry %s%s into %s, which runs as %s: %s; %s", dest, owner, session->name,
-				    *session->user ? session->user : "root", words, help ? help : helps[i].help);
+				    *session->user ? session->user : "root", words,
+				    room   ? room
+				    : help ? help
+					   : helps[i].help);
 }

@@ -3,7 +3,15 @@
 #define XXH_INLINE_ALL /* the agent has no library to link */
 #include <xxhash.h>
 
-_Static_assert(sizeof(XXH3_state_t) <= sizeof(((struct wire_hasher *)0)->state), "the state fits");
+enum { ALIGNMENT = 64 }; /* of XXH3_state_t */
+
+_Static_assert(sizeof(XXH3_state_t) + ALIGNMENT - 1 <= sizeof(struct wire_hasher), "the state fits");
+
+static XXH3_state_t *state_of(const struct wire_hasher *hasher)
+{
+	uintptr_t start = (uintptr_t)hasher->memory;
+	return (XXH3_state_t *)(hasher->memory + (-start & (ALIGNMENT - 1)));
+}
 
 static struct wire_hash from_xxh(XXH128_hash_t h)
 {
@@ -12,17 +20,17 @@ static struct wire_hash from_xxh(XXH128_hash_t h)
 
 void wire_hasher_init(struct wire_hasher *hasher)
 {
-	XXH3_128bits_reset((XXH3_state_t *)hasher->state);
+	XXH3_128bits_reset(state_of(hasher));
 }
 
 void wire_hasher_add(struct wire_hasher *hasher, const void *bytes, size_t len)
 {
-	XXH3_128bits_update((XXH3_state_t *)hasher->state, bytes, len);
+	XXH3_128bits_update(state_of(hasher), bytes, len);
 }
 
 struct wire_hash wire_hasher_value(const struct wire_hasher *hasher)
 {
-	return from_xxh(XXH3_128bits_digest((const XXH3_state_t *)hasher->state));
+	return from_xxh(XXH3_128bits_digest(state_of(hasher)));
 }
 
 struct wire_hash wire_hash_bytes(const void *bytes, size_t len)

@@ -10,8 +10,8 @@ struct wire_hash {
 	uint64_t high, low;
 };
 
-struct wire_hasher {
-	_Alignas(64) unsigned char state[640];
+struct wire_hasher { /* stays where it is: xxhash's state is at the first multiple of 64 in it, since not every stack aligns so far */
+	unsigned char memory[640];
 };
 
 void wire_hasher_init(struct wire_hasher *hasher);
