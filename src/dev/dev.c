@@ -110,7 +110,7 @@ static bool runs_well(const struct lane *lane)
 static void end_once(struct dev *dev)
 {
 	for vec_each (lane, &dev->lanes)
-		dev->once_failed = dev->once_failed || (*lane)->error;
+		dev->once_failed = dev->once_failed || (*lane)->error || (*lane)->rebuild_due;
 	dev->phase = DEV_STOPPING;
 	wind_down(dev);
 }

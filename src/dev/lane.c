@@ -158,9 +158,10 @@ void lane_add_changes(struct lane *lane, const struct change_set *changes, uint6
 /* `once`: the way out is the person's to choose. */
 static void refuse_build(struct lane *lane, const char *reason)
 {
-	_cleanup_free_ char *message = xasprintf("a rebuild is due (%s): `skiff dev` or `skiff run` builds it", reason);
+	free(lane->rebuild_due);
+	lane->rebuild_due = xasprintf("a rebuild is due (%s): `skiff dev` or `skiff run` builds it", reason);
 	lane_drop_pending(lane);
-	lane_set_error(lane, "rebuild", message);
+	tell_error(lane->dev, lane->artifact->image.value, "rebuild", lane->rebuild_due);
 }
 
 void lane_want_build(struct lane *lane, const char *reason)
@@ -236,7 +237,8 @@ static void step_rebuild(struct lane *lane, const struct decision *d)
 	}
 	if (lane_feeds_itself(lane, d))
 		return;
-	tell_decision(lane, d);
+	if (!dev->options->once)
+		tell_decision(lane, d);
 	lane_want_build(lane, d->reason);
 	lane->definitions_changed |= has_build_definition(lane);
 	lane_step(lane);

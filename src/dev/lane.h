@@ -145,7 +145,7 @@ struct lane {
 	bool other_image;		/* since it was read last */
 	bool mapped;			/* Jib's map was asked for in this run: what it makes is as the sources are */
 	struct expected_list *expected; /* NULL: not read yet */
-	char *rebuild_due;		/* the standing message, NULL: none */
+	char *rebuild_due;		/* the standing message, NULL: none; also of `once` */
 	struct strv old_images;		/* that it is about */
 };
 
