@@ -161,6 +161,8 @@ static char *describe_paths(const json_t *fields)
 		describe_generated(generated, paths, shown, &text);
 	else
 		describe_copies(paths, shown, &text);
+	if (total == 0)
+		str_add(&text, "what had failed is there now");
 	if (total > shown)
 		str_addf(&text, " and %zu more", total - shown);
 	if (*restart)
