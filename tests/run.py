@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -71,14 +72,18 @@ def ends_with_us():
 
 def run(argv, limit=PART_LIMIT, env=None, cwd=ROOT):
     """(exit code, standard output and errors in their order)."""
-    try:
-        done = subprocess.run([str(a) for a in argv], cwd=cwd, timeout=limit, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, preexec_fn=ends_with_us, env={**os.environ, **SANITIZERS, **(env or {})})
-        return done.returncode, done.stdout.decode(errors="replace")
-    except subprocess.TimeoutExpired as expired:
-        return 124, (expired.stdout or b"").decode(errors="replace") + f"\nnot done after {limit} s"
-    except OSError as error:
-        return 127, str(error)
+    # Into a file: what a test left running would hold a pipe open.
+    with tempfile.TemporaryFile() as output:
+        try:
+            code = subprocess.run([str(a) for a in argv], cwd=cwd, timeout=limit, stdin=subprocess.DEVNULL, stdout=output,
+                                  stderr=subprocess.STDOUT, preexec_fn=ends_with_us, env={**os.environ, **SANITIZERS, **(env or {})}).returncode
+            late = ""
+        except subprocess.TimeoutExpired:
+            code, late = 124, f"\nnot done after {limit} s"
+        except OSError as error:
+            return 127, str(error)
+        output.seek(0)
+        return code, output.read().decode(errors="replace") + late
 
 
 def build(tally):

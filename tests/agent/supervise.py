@@ -104,7 +104,7 @@ def test_supervise_mask(_):
 def test_supervise_restart(_):
     """A session asks for a restart: the program's group is ended, and started anew; also one that ignores SIGTERM."""
     for trap in ("", "trap '' TERM; "):
-        script = trap + "echo $$; sleep 1000 & wait; while :; do sleep 0.05; done"
+        script = trap + "echo $$; sleep 10 & wait; while :; do sleep 0.05; done"
         with supervised(["sh", "-c", script], stdout=subprocess.PIPE) as process:
             first = int(line_of(process))
             assert ask(0) == 0
