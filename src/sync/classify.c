@@ -223,6 +223,8 @@ static bool by_dockerfile(const struct sync_source *s, struct subject *p, enum c
 		replace_string(&p->out->owner, answer.chown ? answer.chown : "0:0");
 		p->out->owner_if_new = !answer.chown;
 	}
+	if (p->directory && p->dests.len == 0 && !answer.reason)
+		return false; /* a source itself: what is in it counts */
 	if (answer.reason || p->dests.len == 0) {
 		subject_obstacle(p, answer.line ? subject_line(p, s, answer.line) : copy_place(s, p), "%s: %s",
 				 p->shown, answer.reason ? answer.reason : "it has no destination");

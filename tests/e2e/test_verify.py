@@ -63,7 +63,9 @@ def meddle(dev, path, text):
 class Verified(Scenario):
     def start(self, pages=None):
         project = self.site(pages=pages or {"a": "1", "b": "1", "c": "1"})
-        return project, self.dev(project)
+        dev = self.dev(project)
+        dev.wait("idle")  # the start's own
+        return project, dev
 
     def save(self, project, dev, **files):
         """Saves, and waits until nothing is left to do: the event that says so."""
