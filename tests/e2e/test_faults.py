@@ -405,7 +405,7 @@ class Disks(Faulty):
             project.replace("www/stays", page(number, 1000))
             for n in range(4):
                 project.replace(f"www/fits-{n}", page(number, self.random.randrange(1, 500)))
-            project.write("www/other-large", self.random.randbytes(self.random.randrange(900 << 10, 2 << 20)))
+            project.write("www/other-large", self.random.randbytes(self.random.randrange(1025 << 10, 2 << 20)))
             project.replace("www/fits-after", page(number, 100))
             dev.wait("sync", mark, status="failed")
             event = dev.wait("idle", mark, errors=1)
