@@ -162,7 +162,8 @@ static void says_why_there_is_none(void **state)
 	struct layer_test t;
 	test_init(&t, FULL);
 	struct agent_layer layer;
-	assert_int_equal(agent_layer_make(t.project.docker, t.run_id, "skiff-test/no-such-image", &layer, NULL, NULL), 0);
+	assert_int_equal(agent_layer_make(t.project.docker, t.run_id, "skiff-test/no-such-image", &layer, NULL, NULL),
+			 0);
 	assert_null(layer.image_id);
 	assert_non_null(layer.note);
 	agent_layer_release(&layer);
