@@ -68,7 +68,7 @@ static void write_whole(const struct wire_message *m)
 	if (r == 0)
 		r = stage_open(op, &place);
 	if (r == 0)
-		r = stage_write(op, m->data.data, m->data.len);
+		r = stage_write_whole(op, m->data.data, m->data.len);
 	if (r == 0)
 		r = stage_settle(op, &place);
 	if (r < 0)

@@ -218,6 +218,15 @@ int stage_write(struct op *op, const void *bytes, size_t len)
 	return write_bytes(op->fd, bytes, len);
 }
 
+/* Room first: blocks that are only promised (delayed allocation) make a file system like ext4 write the file out when it is renamed over another, and
+ * that is what a thousand small files would wait for. Where it can't be had the write tells. */
+int stage_write_whole(struct op *op, const void *bytes, size_t len)
+{
+	if (len)
+		(void)sys_fallocate(op->fd, len);
+	return stage_write(op, bytes, len);
+}
+
 static bool is_after(const struct statx_timestamp *a, const struct statx_timestamp *b)
 {
 	return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);

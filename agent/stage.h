@@ -12,6 +12,7 @@ void stage_reset(void); /* a new batch begins */
 /* place: found (place_find) for the op's path, as stage_settle wants it too. */
 int stage_open(struct op *op, const struct place *place);
 int stage_write(struct op *op, const void *bytes, size_t len);
+int stage_write_whole(struct op *op, const void *bytes, size_t len); /* all of a small file */
 
 /* All bytes are there: owner, mode, time. */
 int stage_settle(struct op *op, const struct place *place);
