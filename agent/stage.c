@@ -223,7 +223,7 @@ int stage_write(struct op *op, const void *bytes, size_t len)
 int stage_write_whole(struct op *op, const void *bytes, size_t len)
 {
 	if (len)
-		(void)sys_fallocate(op->fd, len);
+		(void)sys_allocate(op->fd, 0, 0, len);
 	return stage_write(op, bytes, len);
 }
 

@@ -85,11 +85,6 @@ static inline long sys_write(int fd, const void *buffer, size_t len)
 	return SYS(write, fd, buffer, len, 0, 0, 0);
 }
 
-static inline int sys_fallocate(int fd, uint64_t size)
-{
-	return (int)SYS(fallocate, fd, 0, 0, size, 0, 0);
-}
-
 static inline int sys_truncate(int fd, uint64_t size)
 {
 	return (int)SYS(ftruncate, fd, size, 0, 0, 0, 0);
