@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "io/keeper.h"
 #include "io/launch.h"
 
 enum {
@@ -293,11 +294,15 @@ int process_run(const struct process_spec *spec, struct error *err)
 	r.pidfd = open_pidfd(r.pid);
 	if (spec->input && spec->input_len == 0)
 		close_fd(&r.input);
+	keeper_add(r.pid);
 	converse(&r);
+	if (!r.stopping)
+		keeper_drop(r.pid);
 	int status = reap(r.pid);
 	if (!r.stopping)
 		return status;
 	end_group(r.pid, r.killed ? 0 : r.kill_at);
+	keeper_drop(r.pid);
 	if (r.stopping == ETIMEDOUT)
 		return error_set(err, ETIMEDOUT, "%s did not end within %u ms", spec->argv[0], spec->timeout_ms);
 	return error_set(err, ECANCELED, "cancelled");
@@ -317,6 +322,7 @@ int process_connect(const char *const *argv, bool quiet, int *fd, struct error *
 	struct launch s = {.argv = argv, .stdio = {theirs, theirs, null}};
 	pid_t pid = launch_program(&s, err);
 	if (pid > 0) {
+		keeper_add(pid);
 		*fd = ours;
 		ours = -1;
 	}
@@ -343,4 +349,5 @@ void process_end(int pid)
 	}
 	reap(pid);
 	end_group(pid, killed ? 0 : kill_at);
+	keeper_drop(pid);
 }

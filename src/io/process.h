@@ -1,4 +1,5 @@
-/* Running programs: one struct says all, one function runs it (git's run-command.h). Blocking: call it in a job. */
+/* Running programs: one struct says all, one function runs it (git's run-command.h). Blocking: call it in a job. What runs when this process is killed is
+ * ended soon after it (keeper.h). */
 #ifndef IO_PROCESS_H
 #define IO_PROCESS_H
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -45,6 +46,34 @@ static int shell(const char *script, struct seen *seen, struct error *err)
 	const char *const argv[] = {"sh", "-c", script, NULL};
 	struct process_spec spec = {.argv = argv, .line = seen ? collect : NULL, .data = seen};
 	return process_run(&spec, err);
+}
+
+/* The first of all: the child starts a keeper of its own, which this process holds no end of. */
+static void leaves_nothing_running_when_killed(void **state)
+{
+	(void)state;
+	char directory[] = "/tmp/skiff-io-XXXXXX";
+	assert_non_null(mkdtemp(directory));
+	_cleanup_free_ char *fifo = path_join(directory, "fifo");
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		_cleanup_free_ char *script =
+			xasprintf("exec >%s; trap '' TERM; (trap - TERM; sleep 1000) & echo here; sleep 1000", fifo);
+		const char *const argv[] = {"sh", "-c", script, NULL};
+		struct process_spec spec = {.argv = argv};
+		process_run(&spec, NULL);
+		_exit(1);
+	}
+	int fd = open(fifo, O_RDONLY);
+	char text[8];
+	assert_int_equal(read(fd, text, sizeof(text)), 5);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(read(fd, text, sizeof(text)), 0); /* nobody has the other end any more */
+	close(fd);
+	unlink(fifo);
+	rmdir(directory);
 }
 
 static void reports_lines_and_status(void **state)
@@ -500,6 +529,7 @@ static void cancels_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(leaves_nothing_running_when_killed),
 		cmocka_unit_test(reports_lines_and_status),
 		cmocka_unit_test(takes_much_on_both_streams),
 		cmocka_unit_test(cuts_long_lines),
