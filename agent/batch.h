@@ -24,6 +24,7 @@ struct op {
 	uint64_t size;
 	int fd;		   /* of what is staged; -1: none */
 	bool fresh;	   /* nothing was there when it was staged */
+	bool recent;	   /* what was there came since this agent runs: no layer of the image has it */
 	bool hidden;	   /* it has a hidden name */
 	bool twin;	   /* another one of this batch has the hidden name that it would have */
 	size_t hidden_len; /* the hidden name's directory: so much of the path */

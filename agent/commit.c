@@ -89,6 +89,18 @@ static int switch_with_directory(struct op *op, const struct place *place, int f
 	return r < 0 ? r : sys_rename(from, hidden, place->dir, place->name, 0);
 }
 
+/* Over a file of the same file system: both change places, and the old one goes. Unlike a plain rename that makes ext4 write nothing out. Not over one that
+ * only a lower layer of an overlay has: it would be copied up first. -ENOSYS and the like: by a plain rename. */
+static int exchange(struct op *op, const struct place *place, int from, const char *hidden)
+{
+	int r = op->recent ? sys_rename(from, hidden, place->dir, place->name, EXCHANGE) : -ENOSYS;
+	if (r == 0 && sys_unlink(from, hidden, 0) == -EISDIR) { /* somebody made it one meanwhile */
+		place_remove(from, hidden);
+		place_forget();
+	}
+	return r;
+}
+
 static int rename_hidden(struct op *op, const struct place *place)
 {
 	char hidden[HIDDEN_SIZE], above[WIRE_PATH_MAX + 1];
@@ -103,7 +115,9 @@ static int rename_hidden(struct op *op, const struct place *place)
 			return other;
 		from = other;
 	}
-	int r = sys_rename(from, hidden, place->dir, place->name, 0);
+	int r = exchange(op, place, from, hidden);
+	if (r < 0)
+		r = sys_rename(from, hidden, place->dir, place->name, 0);
 	bool directory = r == -EISDIR;
 	if (directory)
 		r = switch_with_directory(op, place, from, hidden);

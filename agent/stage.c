@@ -15,11 +15,13 @@ static int proc_fds = -1; /* /proc/self/fd: without it nothing unseen can be giv
 static size_t staged_max, staged;
 static uint64_t memory_used;
 static bool has_unseen = true;
+static struct timespec started;
 
 void stage_init(void)
 {
 	struct rlimit limit = {0};
 	SYS(prlimit64, 0, RLIMIT_NOFILE, 0, &limit, 0, 0);
+	sys_now(CLOCK_REALTIME, &started);
 	agent_uid = sys_uid();
 	agent_gid = sys_gid();
 	proc_fds = sys_openat(AT_FDCWD, "/proc/self/fd", O_PATH | O_DIRECTORY, 0);
@@ -184,9 +186,18 @@ static int stage_for_in_place(struct op *op)
 	return r;
 }
 
+static bool came_since_start(const struct place *place)
+{
+	const struct statx_timestamp *changed = &place->old.stx_ctime;
+	return place->exists && is_regular(&place->old) &&
+	       (changed->tv_sec > started.tv_sec ||
+		(changed->tv_sec == started.tv_sec && changed->tv_nsec > started.tv_nsec));
+}
+
 int stage_open(struct op *op, const struct place *place)
 {
 	op->fresh = !place->exists;
+	op->recent = came_since_start(place);
 	int fd = open_unseen(op, place);
 	if (fd < 0 && stage_may_be_in_place(fd, place)) {
 		int other = stage_for_in_place(op);
@@ -218,11 +229,11 @@ int stage_write(struct op *op, const void *bytes, size_t len)
 	return write_bytes(op->fd, bytes, len);
 }
 
-/* Room first: blocks that are only promised (delayed allocation) make a file system like ext4 write the file out when it is renamed over another, and
- * that is what a thousand small files would wait for. Where it can't be had the write tells. */
+/* Room first where it will be renamed over another: blocks that are only promised (delayed allocation) make a file system like ext4 write the file out then,
+ * and that is what a thousand small files would wait for. Where it can't be had the write tells. */
 int stage_write_whole(struct op *op, const void *bytes, size_t len)
 {
-	if (len)
+	if (len && !op->fresh && !op->recent)
 		(void)sys_allocate(op->fd, 0, 0, len);
 	return stage_write(op, bytes, len);
 }
