@@ -21,7 +21,7 @@ void stage_init(void)
 {
 	struct rlimit limit = {0};
 	SYS(prlimit64, 0, RLIMIT_NOFILE, 0, &limit, 0, 0);
-	sys_now(CLOCK_REALTIME, &started);
+	sys_now(CLOCK_REALTIME_COARSE, &started); /* the clock of files' times */
 	agent_uid = sys_uid();
 	agent_gid = sys_gid();
 	proc_fds = sys_openat(AT_FDCWD, "/proc/self/fd", O_PATH | O_DIRECTORY, 0);
@@ -191,7 +191,7 @@ static bool came_since_start(const struct place *place)
 	const struct statx_timestamp *changed = &place->old.stx_ctime;
 	return place->exists && is_regular(&place->old) &&
 	       (changed->tv_sec > started.tv_sec ||
-		(changed->tv_sec == started.tv_sec && changed->tv_nsec > started.tv_nsec));
+		(changed->tv_sec == started.tv_sec && changed->tv_nsec >= started.tv_nsec));
 }
 
 int stage_open(struct op *op, const struct place *place)
