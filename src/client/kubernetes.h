@@ -34,11 +34,10 @@ const char *kubernetes_namespace(const struct kubernetes *kubernetes); /* where 
 /* `kubectl --context=C`, to be followed by what it shall do; the caller frees (strv_release). */
 void kubernetes_command(const struct kubernetes *kubernetes, struct strv *argv);
 
-/* Any call that answers JSON. path: "/api/v1/namespaces/x/pods?labelSelector=…", its parts percent-encoded (kubernetes_escape). body may be NULL; it goes
+/* Any call that answers JSON. path: "/api/v1/namespaces/x/pods?labelSelector=…", its parts percent-encoded (docker_escape). body may be NULL; it goes
  * as application/json, a PATCH as application/merge-patch+json. *answer (may be NULL) gets a new reference. At most 64 MiB. */
 int kubernetes_call(struct kubernetes *kubernetes, const char *method, const char *path, const json_t *body,
 		    json_t **answer, struct cancel *cancel, struct error *err);
-char *kubernetes_escape(const char *text) RETURNS_OWNED;
 
 /* GET of a list path with `watch=1` added: each event's {"type":…,"object":…}, borrowed, until the server ends the stream (0: watch again from a list), or
  * cancelled. -ESTALE: list again. The first call of event is with NULL: from here on nothing is missed (path has resourceVersion=…), or all that is
