@@ -47,9 +47,13 @@ static void tell(char what, pid_t group)
 	(void)n; /* a keeper that was killed keeps nothing */
 }
 
-void keeper_add(pid_t group)
+void keeper_ready(void)
 {
 	pthread_once(&once, start);
+}
+
+void keeper_add(pid_t group)
+{
 	tell('+', group);
 }
 

@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+/* Starts the keeper, once: before a program is, so that nothing but a moment lies between its birth and keeper_add. */
+void keeper_ready(void);
 /* The group is this process's to end. Without a keeper (no shell, no room for a process) nothing is done: all else works. */
 void keeper_add(pid_t group);
 /* It has ended, or what is left of it may go on. */

@@ -287,6 +287,7 @@ int process_run(const struct process_spec *spec, struct error *err)
 	};
 	if (cancel_requested(spec->cancel))
 		return error_set(err, ECANCELED, "cancelled");
+	keeper_ready();
 	int code = start_run(&r, err);
 	if (code < 0)
 		return code;
@@ -320,6 +321,7 @@ int process_connect(const char *const *argv, bool quiet, int *fd, struct error *
 	if (quiet && null < 0)
 		return error_errno(err, -null, "can't open /dev/null");
 	struct launch s = {.argv = argv, .stdio = {theirs, theirs, null}};
+	keeper_ready();
 	pid_t pid = launch_program(&s, err);
 	if (pid > 0) {
 		keeper_add(pid);
