@@ -252,8 +252,7 @@ static int delete (struct op *op)
 	int r = place_find(op->path, &place);
 	if (r < 0)
 		return r == -ELOOP ? 0 : r;
-	if (place.complete)
-		stage_clear(op, place.dir);
+	stage_clear(op->path, &place);
 	if (!place.exists)
 		return 0;
 	r = place_remove(place.dir, place.name);

@@ -2,6 +2,7 @@
 
 #include "batch.h"
 #include "out.h"
+#include "stage.h"
 
 _Static_assert(WIRE_DATA_MAX < (int)SCRATCH_SIZE, "what READ gives, and a byte to tell that there is more");
 
@@ -13,10 +14,20 @@ const char *look_path(const struct wire_message *m)
 	return path;
 }
 
+/* Between batches nothing that is staged has a name. */
+static void clear(const char *path)
+{
+	struct place place;
+	if (batch_count() == 0 && place_reach(path, &place) == 0)
+		stage_clear(path, &place);
+}
+
 void look_stat(const struct wire_message *m)
 {
 	struct found found = {0};
-	int r = place_look(look_path(m), !(m->flags & WIRE_NO_CONTENT), &found);
+	const char *path = look_path(m);
+	clear(path);
+	int r = place_look(path, !(m->flags & WIRE_NO_CONTENT), &found);
 	struct wire_message answer = {.type = WIRE_STATE, .id = m->id, .value = (uint32_t)-r, .kind = found.kind};
 	if (found.kind != WIRE_ABSENT) {
 		answer.mode = found.st.stx_mode & 07777;

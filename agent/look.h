@@ -1,4 +1,4 @@
-/* Questions that change nothing. */
+/* Questions that change nothing, except that a look removes what an agent that was killed left beside the path (stage.h). */
 #ifndef AGENT_LOOK_H
 #define AGENT_LOOK_H
 

@@ -48,17 +48,24 @@ static void put_number(char *at, uint32_t number)
 	*at = '\0';
 }
 
-void hidden_name(const struct op *op, char name[HIDDEN_SIZE])
+/* A directory's may stand beside a file's of the same path. The end of the name. */
+static char *name_of(const char *path, bool directory, char name[HIDDEN_SIZE])
 {
 	static const char prefix[] = ".skiff-new-";
-	uint64_t hash = wire_hash64(op->path, strlen(op->path));
+	uint64_t hash = wire_hash64(path, strlen(path));
 	memcpy(name, prefix, sizeof(prefix) - 1);
 	char *at = name + sizeof(prefix) - 1;
 	for (int shift = 60; shift >= 0; shift -= 4)
 		*at++ = "0123456789abcdef"[hash >> shift & 15];
-	if (op->type == WIRE_MKDIR) /* may stand beside a file's of the same path */
+	if (directory)
 		*at++ = 'd';
 	*at = '\0';
+	return at;
+}
+
+void hidden_name(const struct op *op, char name[HIDDEN_SIZE])
+{
+	char *at = name_of(op->path, op->type == WIRE_MKDIR, name);
 	if (op->twin) {
 		*at++ = '-';
 		put_number(at, batch_number(op));
@@ -80,26 +87,30 @@ static int clear_hidden(struct op *op, int dir, char name[HIDDEN_SIZE])
 	return place_remove(dir, name);
 }
 
-void stage_clear(const struct op *op, int dir)
+/* Where directories were made since, it is further up than path[0..len), where it would be now. */
+static void clear_above(const char *path, size_t len)
 {
-	char name[HIDDEN_SIZE];
-	hidden_name(op, name);
-	sys_unlink(dir, name, 0);
+	char above[WIRE_PATH_MAX + HIDDEN_SIZE + 1], name[HIDDEN_SIZE];
+	size_t size = (size_t)(name_of(path, false, name) - name) + 1;
+	memcpy(above, path, len);
+	while (len-- > 0) {
+		if (above[len] != '/')
+			continue;
+		memcpy(above + len + 1, name, size);
+		sys_unlink(AT_FDCWD, above, 0);
+	}
 }
 
-/* Where directories were made since, an agent that was killed has left its hidden name further up. */
-static void clear_above(const struct op *op)
+void stage_clear(const char *path, const struct place *place)
 {
-	char path[WIRE_PATH_MAX + HIDDEN_SIZE + 1], name[HIDDEN_SIZE];
-	hidden_name(op, name);
-	size_t size = strlen(name) + 1;
-	memcpy(path, op->path, op->hidden_len);
-	for (size_t len = op->hidden_len; len-- > 0;) {
-		if (path[len] != '/')
-			continue;
-		memcpy(path + len + 1, name, size);
-		sys_unlink(AT_FDCWD, path, 0);
+	char name[HIDDEN_SIZE];
+	for (int directory = 0; directory < 2; directory++) {
+		name_of(path, directory, name);
+		if (sys_unlink(place->dir, name, 0) == -EISDIR) /* it changed places with what is there now */
+			place_remove(place->dir, name);
 	}
+	if (batch_is_first())
+		clear_above(path, place->dir_len);
 }
 
 static int open_hidden(struct op *op, const struct place *place)
@@ -117,7 +128,7 @@ static int open_hidden(struct op *op, const struct place *place)
 	op->hidden = true;
 	op->hidden_len = place->dir_len;
 	if (op->fresh && batch_is_first())
-		clear_above(op);
+		clear_above(op->path, op->hidden_len);
 	return fd;
 }
 

@@ -1,6 +1,6 @@
 /* One file, link or directory beside its destination: unseen (O_TMPFILE), or where the file system has no such thing under a hidden name
  * (.skiff-new-H, H made of the path); with owner, mode and time as they will be. What an agent that was killed left under such
- * a name goes when something comes for that path again. */
+ * a name goes when something comes for that path again, or when it is looked at: what was on its way may have come by another. */
 #ifndef AGENT_STAGE_H
 #define AGENT_STAGE_H
 
@@ -26,8 +26,8 @@ int stage_link(struct op *op, const struct place *place);
 /* Closes and removes what is staged. */
 void stage_drop(struct op *op);
 
-/* Removes what a killed agent may have left beside a destination that is deleted. */
-void stage_clear(const struct op *op, int dir);
+/* Removes what a killed agent may have left beside the path. place: found for it. Not while something else is staged for the path. */
+void stage_clear(const char *path, const struct place *place);
 
 /* Over the file that is there: a reader may see half of it. */
 int stage_write_in_place(struct op *op);

@@ -1,4 +1,4 @@
-/* Questions that change nothing but the program under `agent supervise`: each is sent at once, and the answers are counted. */
+/* Questions that change nothing but the program under `agent supervise`, and what a killed agent left: each is sent at once, and the answers are counted. */
 #include <errno.h>
 
 #include "base/file.h"

@@ -60,7 +60,8 @@ enum wire_type {
 	WIRE_CHMOD,
 	WIRE_COMMIT,
 	WIRE_ABORT,
-	WIRE_STAT,  /* answered by STATE; not part of a batch, like all that follow */
+	WIRE_STAT, /* answered by STATE; between batches it also removes what an agent that was killed left beside the path. Not part of a
+			batch, like all that follow */
 	WIRE_CHECK, /* could a file be written there? RESULT */
 	WIRE_READ,  /* CONTENT, or RESULT where it fails; value: at most so many bytes, else EFBIG */
 	WIRE_RUN, /* text: working directory, "" as it is; value arguments and count variables in data, each ended by a zero */

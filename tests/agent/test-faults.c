@@ -332,6 +332,89 @@ static void test_killed_on_an_old_kernel(void **state)
 	kill_at_every_call(KERNEL_NO_TMPFILE, 1);
 }
 
+static struct wire_message look(struct driver *d, const char *name)
+{
+	struct wire_message ask = at(WIRE_STAT, name);
+	ask.mode = 0;
+	driver_send(d, ask);
+	return driver_take(d, WIRE_STATE);
+}
+
+/* What was on its way comes by another than the agent: then nobody sends it again, but it is looked at. */
+static void look_after_every_call(enum driver_kernel kernel)
+{
+	static const char *const names[] = {"replaced", "deep/er/fresh", "tree", "link", "made", "deleted", "jar"};
+	struct driver d;
+	if (driver_is_slow())
+		skip();
+	driver_kernel = kernel;
+	size_t left = 0;
+	for (size_t steps = 1; reset(), kill_after(steps); steps += 2) {
+		if (steps % 4 == 1 && is_absent("deep"))
+			assert_int_equal(mkdir(path_of("deep"), 0755), 0);
+		left += count_hidden() > 0;
+		driver_start(&d);
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			look(&d, names[i]);
+		assert_int_equal(count_hidden(), 0);
+		driver_end(&d);
+		expect_whole();
+	}
+	driver_kernel = KERNEL_WHOLE;
+	assert_true(left > 0);
+}
+
+static void test_killed_and_looked_at(void **state)
+{
+	(void)state;
+	look_after_every_call(KERNEL_WHOLE);
+	look_after_every_call(KERNEL_NO_TMPFILE);
+}
+
+/* Killed when a tree and what comes in its place had changed places. */
+static void test_left_trees_go_when_looked_at(void **state)
+{
+	struct driver d;
+	(void)state;
+	reset();
+	for (int directory = 0; directory < 2; directory++) {
+		const char *path = path_of("replaced");
+		char left[64], below[80];
+		snprintf(left, sizeof(left), ".skiff-new-%016llx%s",
+			 (unsigned long long)wire_hash64(path, strlen(path)), directory ? "d" : "");
+		snprintf(below, sizeof(below), "%s/below", left);
+		assert_int_equal(mkdir(path_of(left), 0700), 0);
+		put(below, "old", 0644);
+	}
+	assert_int_equal(count_hidden(), 2);
+	driver_start(&d);
+	look(&d, "replaced");
+	assert_int_equal(count_hidden(), 0);
+	driver_end(&d);
+}
+
+/* A look while a batch is on its way takes nothing of it. */
+static void test_looked_at_while_staged(void **state)
+{
+	struct driver d;
+	(void)state;
+	for (driver_kernel = KERNEL_WHOLE; driver_kernel <= KERNEL_NO_TMPFILE; driver_kernel++) {
+		if (agent_program[1] && driver_kernel != KERNEL_WHOLE)
+			break;
+		reset();
+		driver_start(&d);
+		driver_send(&d, file_at("replaced", "staged"));
+		assert_int_equal(look(&d, "replaced").kind, WIRE_FILE);
+		driver_send(&d, file_at("deep/er/fresh", "staged"));
+		assert_int_equal(look(&d, "deep/er/fresh").kind, WIRE_ABSENT);
+		driver_commit(&d, 2);
+		expect_content("replaced", "staged");
+		expect_content("deep/er/fresh", "staged");
+		driver_end(&d);
+	}
+	driver_kernel = KERNEL_WHOLE;
+}
+
 /* Flipped bits, but not in paths: those would be other files of this machine. */
 static void test_nonsense(void **state)
 {
@@ -559,6 +642,9 @@ int main(int argc, char **argv)
 		TEST(test_killed),
 		TEST(test_killed_where_proc_names),
 		TEST(test_killed_on_an_old_kernel),
+		TEST(test_killed_and_looked_at),
+		TEST(test_left_trees_go_when_looked_at),
+		TEST(test_looked_at_while_staged),
 		TEST(test_nonsense),
 		TEST(test_others_go_on),
 		TEST(test_same_path_twice),
