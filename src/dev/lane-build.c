@@ -362,6 +362,20 @@ void lane_take_ports(struct lane *lane, struct published_ports *ports)
 	vec_release(ports);
 }
 
+/* The containers are of the image that was built last, whether it had to be deployed for that or not: what is carried from here on is not in it. */
+static void settle_build(struct lane *lane)
+{
+	bool built = lane->built;
+	if (built)
+		lane_prune_owned(lane);
+	lane->built = false;
+	change_set_release(&lane->unmade);
+	if (!built)
+		return;
+	lane_prune_seen(lane);
+	lane_journal_write(lane);
+}
+
 static void deploy_done(void *data)
 {
 	struct deploy_job *job = data;
@@ -380,15 +394,7 @@ static void deploy_done(void *data)
 		replace_string(&lane->deployed_id, lane->image_id);
 		lane->crashes = 0;
 		replace_string(&lane->layer, job->layer.image_id ? job->layer.reference : NULL);
-		bool built = lane->built;
-		if (built)
-			lane_prune_owned(lane);
-		lane->built = false;
-		change_set_release(&lane->unmade);
-		if (built) {
-			lane_prune_seen(lane);
-			lane_journal_write(lane);
-		}
+		settle_build(lane);
 		tell_deploy(lane, "succeeded", lane->build_started_ns ? elapsed_ms(lane->build_started_ns) : -1,
 			    &job->ports);
 		lane_take_ports(lane, &job->ports);
@@ -408,6 +414,8 @@ void lane_deploy(struct lane *lane)
 	bool unchanged =
 		str_equal(lane->deployed_id, lane->image_id) && lane->owned.len == 0 && lane->instances.len > 0;
 	if (unchanged || !lane_deploys(lane)) {
+		if (unchanged)
+			settle_build(lane);
 		lane->state = LANE_IDLE;
 		return;
 	}

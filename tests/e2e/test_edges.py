@@ -6,7 +6,7 @@ import subprocess
 
 import harness
 import scenario
-from harness import MANUAL, STAY_COMMAND, indent
+from harness import AUTO, MANUAL, STAY_COMMAND, indent
 from scenario import Scenario, on
 
 
@@ -207,6 +207,25 @@ class Again(Scenario):
         dev.wait("ready", mark)
         self.assertEqual(len(harness.containers(project.image)), 1)
         self.assertIn(b"MARK=second", harness.docker("inspect", "-f", "{{.Config.Env}}", dev.container()))
+
+    @on("docker")
+    def test_a_build_that_changed_nothing_is_over(self):
+        """What is carried after it is not in the image, whatever is built or started anew later."""
+        project = self.site(AUTO)
+        dev = self.dev(project)
+        mark = dev.mark()
+        with open(project.path("Dockerfile"), "a") as file:
+            file.write("# the same image\n")
+        dev.wait("build", mark, status="succeeded")
+        self.rest(dev, mark)
+        project.write("www/index.html", "second")
+        dev.expect("/srv/index.html", "second")
+        self.rest(dev, mark)
+        harness.docker("rm", "-f", "-v", dev.container())
+        project.write("www/other", "1")
+        dev.expect("/srv/other", "1")
+        self.rest(dev, mark)
+        self.assertEqual(dev.read("/srv/index.html"), b"second")
 
     @on("docker")
     def test_an_image_renamed(self):
