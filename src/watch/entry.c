@@ -76,12 +76,14 @@ static void look_at_directory(struct watch *w, struct entry *e, const struct sta
 		e->node = NULL;
 	}
 	bool known = e->node != NULL, replaced = known && e->node->inode != st->st_ino;
+	bool differs = known && node_differs(e->node, st, true);
 	if (!known) {
 		report_appeared(w, e->path, true, 0);
 		e->node = entry_add(w, e, st);
-	} else if (node_differs(e->node, st, false)) {
+	} else if (differs) {
 		report_change(w, CHANGE_MODIFIED, true, e->path);
 	}
+	node_set_told(e->node, !known || differs);
 	node_update(&w->tree, e->node, st);
 	if (replaced || e->node->wd < 0)
 		scan_tree(e->root, e->node, known ? SCAN_ALL : SCAN_NEW);

@@ -140,7 +140,7 @@ static void look_at_top(struct root *root, const struct stat *st, unsigned flags
 	}
 	bool all = flags & (TOUCH_ALL_BELOW | TOUCH_CREATED | TOUCH_MOVED_HERE) || n->inode != st->st_ino ||
 		   (n->wd < 0 && !root->polled);
-	if (node_differs(n, st, false))
+	if (n->mode != st->st_mode)
 		report_change(w, CHANGE_MODIFIED, true, root->path);
 	node_update(&w->tree, n, st);
 	if (all)

@@ -136,6 +136,7 @@ static void found_new(struct scan *s, struct node *dir, const char *name, const 
 	bool complete = !S_ISREG(st->st_mode) || s->root->polled || !stat_is_fresh(st);
 	if (s->how != SCAN_QUIET)
 		report_appeared(s->w, s->path.data, directory, complete ? 0 : FRESH_MS);
+	node_set_told(n, s->how != SCAN_QUIET);
 	if (directory)
 		vec_push(&s->waiting, n);
 }
@@ -145,7 +146,9 @@ static void found_known(struct scan *s, struct node *n, const struct stat *st)
 	struct watch *w = s->w;
 	bool directory = S_ISDIR(st->st_mode), replaced = n->inode != st->st_ino;
 	n->flags |= NODE_SEEN;
-	if (node_differs(n, st, true) && s->how != SCAN_QUIET && !report_is_open(w, s->path.data)) {
+	bool tell = node_differs(n, st, true) && s->how != SCAN_QUIET && !report_is_open(w, s->path.data);
+	node_set_told(n, tell);
+	if (tell) {
 		bool complete = !S_ISREG(st->st_mode) || s->root->polled || !stat_is_fresh(st);
 		if (complete)
 			report_change(w, CHANGE_MODIFIED, directory, s->path.data);

@@ -228,8 +228,14 @@ bool node_differs(const struct node *n, const struct stat *st, bool change_time)
 {
 	if (n->mode != st->st_mode)
 		return true;
-	if (node_is_directory(n))
-		return false;
-	return n->inode != st->st_ino || n->size != (uint64_t)st->st_size || n->mtime != time_ns(st->st_mtim) ||
-	       (change_time && n->ctime != time_ns(st->st_ctim));
+	bool replaced = n->inode != st->st_ino, ctime_differs = n->ctime != time_ns(st->st_ctim);
+	if (node_is_directory(n)) /* perhaps back to the same permissions after who was told read others */
+		return replaced || (change_time && n->flags & NODE_TOLD && ctime_differs);
+	return replaced || n->size != (uint64_t)st->st_size || n->mtime != time_ns(st->st_mtim) ||
+	       (change_time && ctime_differs);
+}
+
+void node_set_told(struct node *n, bool told)
+{
+	n->flags = (uint8_t)(told && node_is_directory(n) ? n->flags | NODE_TOLD : n->flags & ~NODE_TOLD);
 }

@@ -15,11 +15,13 @@
 struct root;
 
 enum node_flag {
-	NODE_TOP = 1,	     /* a root's own node: its name is the whole path */
-	NODE_DEAD = 2,	     /* removed, waiting for tree_bury */
-	NODE_SEEN = 4,	     /* met in the scan that is going on */
-	NODE_RACY = 8,	     /* changed so shortly before it was looked at that another write may show the same times */
-	NODE_UNREADABLE = 16 /* said so already */
+	NODE_TOP = 1,  /* a root's own node: its name is the whole path */
+	NODE_DEAD = 2, /* removed, waiting for tree_bury */
+	NODE_SEEN = 4, /* met in the scan that is going on */
+	NODE_RACY = 8, /* changed so shortly before it was looked at that another write may show the same times */
+	NODE_UNREADABLE = 16, /* said so already */
+	NODE_TOLD =
+		32 /* a directory that was told of when it was last looked at: what was read then may be another state */
 };
 
 struct node {
@@ -78,8 +80,11 @@ void node_path(const struct node *n, struct str *out);
 
 /* Takes over times, size, inode and mode. */
 void node_update(struct tree *t, struct node *n, const struct stat *st);
-/* Content, permissions or kind differ; with change_time also what only ctime tells. Of directories only the permissions matter. */
+/* Content, permissions or kind differ; with change_time also what only ctime tells. Of directories the permissions matter, and which one it is; their
+ * ctime, which each entry that comes or goes changes, only where NODE_TOLD is set. */
 bool node_differs(const struct node *n, const struct stat *st, bool change_time);
+/* Whether it was told of just now; of a file it makes no difference. */
+void node_set_told(struct node *n, bool told);
 /* Changed within the last moments (NODE_RACY's). */
 bool stat_is_fresh(const struct stat *st);
 
