@@ -247,7 +247,7 @@ def test_supervise_many_restarts(_):
 
 
 def main():
-    for one in (signal.SIGINT, signal.SIGQUIT):  # a shell's background job ignores them, and so would all that starts from here
+    for one in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):  # a background job, or one of nohup's, ignores them: so would all that starts here
         signal.signal(one, signal.SIG_DFL)
     if os.geteuid() == 0:  # agents meet by abstract sockets: those of other runs are not ours
         ctypes.CDLL(None).unshare(NEW_NETWORK)
