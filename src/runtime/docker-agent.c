@@ -1,17 +1,11 @@
+/* The agent in a Docker container, and what a session does by it. */
 #include <errno.h>
 
-#include "base/file.h"
 #include "base/ustar.h"
 #include "runtime/docker-instances.h"
 #include "runtime/docker-session.h"
 
-enum {
-	ATTEMPTS = 2,
-	BACK_OFF_MS = 1000, /* before an agent that failed is tried again; doubled each time */
-	BACK_OFF_SHIFT_MAX = 6,
-	SLOW_MAX = 3,		/* times that the patience is doubled */
-	SILENCE_LOOK_MS = 1000, /* without a byte, before the engine is asked how the container is */
-};
+enum { SILENCE_LOOK_MS = 1000 }; /* without a byte, before the engine is asked how the container is */
 
 static ssize_t give_tar(void *data, void *buffer, size_t cap)
 {
@@ -93,8 +87,8 @@ static void stream_close(void *data)
 	free(line);
 }
 
-static int start_agent(struct session *s, const struct agent_program *program, bool unlink, struct cancel *cancel,
-		       struct error *err)
+static int start_agent(struct session *s, const struct agent_program *program, bool unlink, unsigned patience_ms,
+		       struct agent **agent, struct cancel *cancel, struct error *err)
 {
 	const char *const argv[] = {AGENT_PATH, unlink ? "--unlink" : NULL, NULL};
 	struct docker_exec exec = {.argv = argv, .user = "0"};
@@ -105,16 +99,17 @@ static int start_agent(struct session *s, const struct agent_program *program, b
 	struct agent_stream *line = xmalloc(sizeof(*line));
 	*line = (struct agent_stream){s, stream};
 	struct agent_transport transport = {.data = line, .turn = stream_turn, .close = stream_close};
-	return agent_open(transport, program, AGENT_SILENCE_MS << s->agent_slow, &s->agent, cancel, err);
+	return agent_open(transport, program, patience_ms, agent, cancel, err);
 }
 
 /* The image's own, where it has one that is of this skiff; else one that is put there. It unlinks itself where the image has none. */
-static int open_agent(struct session *s, struct cancel *cancel, struct error *err)
+static int docker_agent_start(struct session *s, unsigned patience_ms, struct agent **agent, struct cancel *cancel,
+			      struct error *err)
 {
 	const struct agent_program *program = NULL;
 	CLEANUP(error_clear) struct error why = {0};
 	if (s->image_agent == IMAGE_AGENT_SAME) {
-		int r = start_agent(s, NULL, false, cancel, &why);
+		int r = start_agent(s, NULL, false, patience_ms, agent, cancel, &why);
 		if (r >= 0 || cancel_requested(cancel) || s->read_only)
 			return r < 0 ? error_move(err, &why) : r;
 	}
@@ -124,89 +119,72 @@ static int open_agent(struct session *s, struct cancel *cancel, struct error *er
 	int r = find_program(s, &program, cancel, err);
 	if (r >= 0)
 		r = put_there(s, program, cancel, err);
-	return r < 0 ? r : start_agent(s, program, s->image_agent == IMAGE_AGENT_NONE, cancel, err);
+	return r < 0 ? r : start_agent(s, program, s->image_agent == IMAGE_AGENT_NONE, patience_ms, agent, cancel, err);
 }
 
-/* Not now: once more after a while, twice as long each time. Told once. */
-static void put_off(struct session *s, const char *what, const struct error *why)
+static int docker_agent_look(struct session *s, bool anew, struct cancel *cancel, struct error *err)
 {
-	unsigned shift = s->agent_failures < BACK_OFF_SHIFT_MAX ? s->agent_failures : BACK_OFF_SHIFT_MAX;
-	bool told = s->agent_told;
-	s->no_agent = s->no_agent || why->code == ENOTSUP;
-	s->agent_after_ns = monotonic_ns() + ((uint64_t)BACK_OFF_MS << shift) * 1000000;
-	s->agent_failures++;
-	s->agent_told = true;
-	if (told)
-		return;
-	free(s->agent_note);
-	s->agent_note =
-		xasprintf("the agent %s %s (%s): files are carried through the engine's archive API, slower, and a "
-			  "reader may see half a file",
-			  what, s->name, why->message ? why->message : "its line broke");
+	int r = s->running && !s->paused && !anew ? 0 : docker_refresh(s, cancel, err);
+	if (r >= 0 && s->paused)
+		return error_set(err, EBUSY, "%s is paused: it is carried to once it goes on", s->name);
+	return r < 0 ? r : s->running;
 }
 
-static bool may_have_agent(const struct session *s)
+static int docker_agent_accounts(struct session *s, const struct accounts **accounts, struct cancel *cancel,
+				 struct error *err)
 {
-	return !s->no_agent && s->running && monotonic_ns() >= s->agent_after_ns;
+	*accounts = &s->accounts;
+	return docker_accounts(s, cancel, err);
 }
 
-/* The session's agent, started where it is not open yet. 0 with s->agent NULL: there can be none now. */
-static int find_agent(struct session *s, struct cancel *cancel, struct error *err)
+static void docker_agent_explain(struct session *s, const char *dest, const struct agent_item *item, const char *words,
+				 const char *help, struct carry_result *result)
 {
-	CLEANUP(error_clear) struct error why = {0};
-	if (s->agent || s->no_agent)
-		return 0;
-	int r = s->running && !s->paused && !s->stale ? 0 : docker_refresh(s, cancel, err);
-	if (r >= 0 && may_have_agent(s) && !s->paused) {
-		r = open_agent(s, cancel, &why);
-		if (r >= 0 || cancel_requested(cancel))
-			return r < 0 ? error_move(err, &why) : 0;
-		r = docker_refresh(s, cancel, err); /* what it is by now may be why */
-		if (r >= 0 && s->running && !s->paused)
-			put_off(s, "can't run in", &why);
-	}
-	return r >= 0 && s->paused ? error_set(err, EBUSY, "%s is paused: it is carried to once it goes on", s->name)
-				   : r;
+	struct looked looked = {.uid = item->above_uid, .gid = item->above_gid, .directory = true};
+	docker_explain(s, dest, item->words ? NULL : &looked, item->code, words, help, result);
 }
 
-int docker_with_agent(struct session *s,
-		      int (*work)(struct session *session, struct agent *agent, void *data, struct cancel *cancel,
-				  struct error *err),
-		      void *data, struct cancel *cancel, struct error *err)
+const struct agent_keeper_ops docker_agent_ops = {
+	.look = docker_agent_look,
+	.start = docker_agent_start,
+	.accounts = docker_agent_accounts,
+	.explain = docker_agent_explain,
+	.other_way = "through the engine's archive API",
+};
+
+/* By the agent, where there is one. */
+int docker_runtime_apply(struct session *s, const struct carry *carry, struct carry_report *report,
+			 struct cancel *cancel, struct error *err)
 {
 	CLEANUP(error_clear) struct error why = {0};
-	int r = 0;
-	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		r = find_agent(s, cancel, err);
-		if (r < 0)
-			return r;
-		if (!s->agent)
-			break;
-		error_clear(&why);
-		r = work(s, s->agent, data, cancel, &why);
-		if (r >= 0) {
-			s->agent_failures = 0;
-			return r;
-		}
-		agent_close(steal(&s->agent)); /* it is not known what was done: the line can't be used again */
-		s->stale = true;
-		if (r == -ETIMEDOUT && s->agent_slow < SLOW_MAX)
-			s->agent_slow++;
-		if (cancel_requested(cancel) || r == -EBUSY)
-			return error_move(err, &why);
-	}
-	if (!why.code)
-		return error_set(err, ENOTSUP, "no agent runs in %s", s->name);
-	if (may_have_agent(s))
-		put_off(s, "does not stay in", &why);
-	return error_move(err, &why);
-}
-
-int docker_open_agent(struct session *s, struct cancel *cancel, struct error *err)
-{
-	int r = find_agent(s, cancel, err);
-	if (r != -EBUSY)
+	*report = (struct carry_report){0};
+	int r = carry_check(carry, err);
+	if (r < 0)
 		return r;
-	error_clear(err);
-	return 0;
+	r = carry->len ? agent_keeper_apply(&s->keeper, carry, report, cancel, &why) : -ENOTSUP;
+	/* What waits in a paused container's line would overwrite what came there by another way. */
+	if (r < 0 && r != -EBUSY && !report->len && !cancel_requested(cancel))
+		r = docker_archive_apply(s, carry, report, cancel, err);
+	else if (r < 0)
+		error_move(err, &why);
+	if (report->len)
+		report->note = steal(&s->keeper.note);
+	return r;
+}
+
+int docker_runtime_look(struct session *s, const struct strv *dests, const struct instance_file *before,
+			struct instance_file *found, struct cancel *cancel, struct error *err)
+{
+	return agent_keeper_look(&s->keeper, dests, before, found, cancel, err);
+}
+
+int docker_runtime_check(struct session *s, const struct strv *dests, struct carry_report *report,
+			 struct cancel *cancel, struct error *err)
+{
+	return agent_keeper_check(&s->keeper, dests, report, cancel, err);
+}
+
+int docker_runtime_ping(struct session *s, struct cancel *cancel, struct error *err)
+{
+	return agent_keeper_ping(&s->keeper, cancel, err);
 }

@@ -203,7 +203,7 @@ static int run_rm(struct applying *a, const size_t *indices, size_t count, struc
 		strv_push(&argv, *word);
 	for (size_t i = 0; i < count; i++) {
 		const char *dest = a->carry->items[indices[i]].dest;
-		strv_push_owned(&argv, plain ? xstrdup(dest) : docker_octal(dest));
+		strv_push_owned(&argv, plain ? xstrdup(dest) : ask_octal(dest));
 	}
 	struct docker_exec exec = {.argv = (const char *const *)argv.items,
 				   .user = "0",
@@ -273,16 +273,16 @@ static bool keeps_mode(const struct carry_item *item)
 /* A remembered answer that this item can't be decided by is asked for again. */
 static void forget_stale(struct applying *a, const struct carry_item *item)
 {
-	const struct looked *asked = map_get(&a->session->asked, item->dest);
+	const struct looked *asked = map_get(&a->session->asker.answers, item->dest);
 	if (asked && asked->mode_stale && keeps_mode(item))
-		free(map_remove(&a->session->asked, item->dest));
+		free(map_remove(&a->session->asker.answers, item->dest));
 }
 
 /* What was carried may have a mode of its own now; what kept the mode of a file has it still. */
 static void mark_stale(struct applying *a)
 {
 	for (size_t i = 0; i < a->carry->len; i++) {
-		struct looked *asked = map_get(&a->session->asked, a->carry->items[i].dest);
+		struct looked *asked = map_get(&a->session->asker.answers, a->carry->items[i].dest);
 		if (asked)
 			asked->mode_stale = !keeps_mode(&a->carry->items[i]) || !S_ISREG(asked->mode);
 	}
@@ -315,10 +315,10 @@ static void look_around(struct applying *a)
 		strv_push(&unknown, a->carry->items[i].dest);
 	}
 	if (unknown.len && worth_asking(a))
-		docker_ask(a->session, &unknown, a->cancel);
+		ask_about(&a->session->asker, &unknown, a->cancel);
 	for (size_t i = 0; unknown.len && i < a->carry->len; i++) {
 		const struct carry_item *item = &a->carry->items[i];
-		const struct looked *asked = map_get(&a->session->asked, item->dest);
+		const struct looked *asked = map_get(&a->session->asker.answers, item->dest);
 		if (asked && item->kind != CARRY_DELETE)
 			a->looks[i] = *asked;
 		a->known[i] = a->known[i] || (asked && item->kind != CARRY_DELETE) ||
@@ -397,15 +397,6 @@ static int apply_all(struct applying *a, size_t *indices, bool *done, struct err
 	return r < 0 ? r : delete_items(a, indices, err);
 }
 
-/* The first failure, as the call's own. */
-static int first_failure(const struct carry_report *report, struct error *err)
-{
-	for (size_t i = 0; i < report->len; i++)
-		if (report->results[i].code)
-			return error_set(err, report->results[i].code, "%s", report->results[i].message);
-	return 0;
-}
-
 int docker_archive_apply(struct session *session, const struct carry *carry, struct carry_report *report,
 			 struct cancel *cancel, struct error *err)
 {
@@ -431,5 +422,5 @@ int docker_archive_apply(struct session *session, const struct carry *carry, str
 		carry_report_release(report);
 		return r;
 	}
-	return first_failure(report, err);
+	return carry_report_failure(report, err);
 }

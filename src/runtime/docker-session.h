@@ -6,7 +6,8 @@
 #include "base/owner.h"
 #include "base/vec.h"
 #include "client/docker.h"
-#include "runtime/agent.h"
+#include "runtime/agent-keeper.h"
+#include "runtime/ask.h"
 #include "runtime/docker-look.h"
 #include "runtime/runtime.h"
 
@@ -30,24 +31,16 @@ struct session {
 	char *image_id;
 	char *user; /* as configured; "" for root */
 	bool running, paused;
-	bool stale;	/* the agent was lost: what is known may be of before a restart */
 	bool read_only; /* the root file system */
 	enum image_agent image_agent;
 	bool root_temporary;
 	VEC(struct docker_mount) mounts;
 	struct look look;
-	struct map asked;	  /* destination → struct looked, where look can't tell */
-	bool cannot_ask;	  /* the container has no program for it */
+	struct asker asker;	  /* where look can't tell */
 	struct accounts accounts; /* docker_accounts */
 	bool accounts_read;
-	struct agent *agent;	 /* NULL: none is open */
-	bool no_agent;		 /* not wanted, or there is none for this machine */
-	bool supervised;	 /* its entry point is `agent supervise` */
-	unsigned agent_failures; /* since one last worked */
-	uint64_t agent_after_ns; /* monotonic: none is tried before */
-	unsigned agent_slow;	 /* how often it was silent for too long: maybe its machine is slow */
-	bool agent_told;	 /* that there is none */
-	char *agent_note;	 /* in words, until it was reported */
+	struct agent_keeper keeper;
+	bool supervised; /* its entry point is `agent supervise` */
 };
 
 /* What is known of the container, anew: the agent's line and all that was looked up are dropped. -ENOENT: it is gone. */
@@ -60,21 +53,13 @@ int docker_state(struct session *session, bool *running, bool *paused, struct ca
  * ACCOUNTS_MAX, counts as none. 0, or what broke the line. */
 int docker_accounts(struct session *session, struct cancel *cancel, struct error *err);
 
-/* Opens the session's agent, where there can be one now. 0 also where there can't. */
-int docker_open_agent(struct session *session, struct cancel *cancel, struct error *err);
-
-/* Has work done by the agent, which is opened where it is not; a line that breaks is opened once more, and all is asked again. work: negative where the line broke. What it
- * returned, or: -ENOTSUP, there is no agent (now); -EBUSY, the container is paused; -ECANCELED; another error: it was lost each time, and is not tried again for a while. */
-int docker_with_agent(struct session *session,
-		      int (*work)(struct session *session, struct agent *agent, void *data, struct cancel *cancel,
-				  struct error *err),
-		      void *data, struct cancel *cancel, struct error *err);
+extern const struct agent_keeper_ops docker_agent_ops; /* docker-agent.c */
 
 /* The archive API's way. docker_runtime_apply takes the agent's where there is one. */
 int docker_archive_apply(struct session *session, const struct carry *carry, struct carry_report *report,
 			 struct cancel *cancel, struct error *err);
 
-/* Of the table (runtime.h), by the agent: docker-carry.c. */
+/* Of the table (runtime.h), by the agent: docker-agent.c. */
 int docker_runtime_apply(struct session *session, const struct carry *carry, struct carry_report *report,
 			 struct cancel *cancel, struct error *err);
 int docker_runtime_look(struct session *session, const struct strv *dests, const struct instance_file *before,
@@ -83,15 +68,12 @@ int docker_runtime_check(struct session *session, const struct strv *dests, stru
 			 struct cancel *cancel, struct error *err);
 int docker_runtime_ping(struct session *session, struct cancel *cancel, struct error *err);
 
-/* Fills session->asked for destinations that it lacks, by one exec (70 ms) for all; what the container can't tell stays unknown. */
-void docker_ask(struct session *session, const struct strv *dests, struct cancel *cancel);
+/* For session->asker: an exec (70 ms). */
+int docker_ask_run(struct session *session, const char *const *argv, struct str *output, struct cancel *cancel);
 
-/* The same for one destination from its entry in the archive API: any container, also one that does not run or has no programs. False: can't say, or
+/* What one destination is, from its entry in the archive API: any container, also one that does not run or has no programs. False: can't say, or
  * nothing is there. */
 bool docker_peek(struct session *session, const char *dest, struct looked *looked, struct cancel *cancel);
-
-/* A path for printf's %b: any bytes in plain ASCII. The caller frees. */
-char *docker_octal(const char *path) RETURNS_OWNED;
 
 /* How an item must travel. */
 enum docker_way {

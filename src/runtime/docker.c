@@ -33,9 +33,8 @@ static void forget(struct session *session)
 	accounts_release(&session->accounts);
 	session->accounts_read = false;
 	look_close(&session->look);
-	map_release(&session->asked, free);
-	agent_close(steal(&session->agent));
-	session->cannot_ask = false;
+	asker_reset(&session->asker);
+	agent_keeper_reset(&session->keeper);
 }
 
 static void read_mounts(struct session *session, const json_t *inspected)
@@ -98,7 +97,8 @@ int docker_refresh(struct session *session, struct cancel *cancel, struct error 
 	session->paused = json_is_true(json_object_get(state, "Paused"));
 	session->supervised = is_supervised(inspected);
 	session->image_agent = agent_of_image(json_object_get(config, "Labels"));
-	session->stale = false;
+	session->keeper.name = session->name;
+	session->keeper.user = session->user;
 	read_mounts(session, inspected);
 	look_open(&session->look, session->running ? (int)json_integer_value(json_object_get(state, "Pid")) : 0,
 		  session->id);
@@ -112,7 +112,7 @@ int docker_refresh(struct session *session, struct cancel *cancel, struct error 
 static void docker_runtime_close(struct session *session)
 {
 	forget(session);
-	free(session->agent_note);
+	agent_keeper_release(&session->keeper);
 	vec_release(&session->mounts);
 	free(session->id);
 	free(session);
@@ -124,11 +124,12 @@ static int docker_runtime_open(struct runtime *rt, const struct instance *instan
 	struct session *s = xcalloc(1, sizeof(*s));
 	s->docker = self(rt)->docker;
 	s->look.pidfd = -1;
-	s->no_agent = rt->no_agent;
+	s->asker = (struct asker){.run = docker_ask_run, .session = s};
+	s->keeper = (struct agent_keeper){.ops = &docker_agent_ops, .session = s, .unwanted = rt->no_agent};
 	s->id = xstrdup(instance->id);
 	int r = docker_refresh(s, cancel, err);
 	if (r >= 0)
-		r = docker_open_agent(s, cancel, err);
+		r = agent_keeper_open(&s->keeper, cancel, err);
 	if (r < 0) {
 		docker_runtime_close(s);
 		return r;
@@ -144,38 +145,9 @@ static int docker_runtime_run(struct session *session, const char *const *argv, 
 	return docker_exec_run(session->docker, session->id, &exec, cancel, err);
 }
 
-static int supervise_work(struct session *session, struct agent *agent, void *data, struct cancel *cancel,
-			  struct error *err)
-{
-	int *signal = data, code = 0;
-	int r = agent_supervise(agent, *signal, &code, cancel, err);
-	(void)session;
-	*signal = code;
-	return r;
-}
-
-/* By the agent, where it supervises the program. -ENOTSUP: it does not, or can't be reached. */
-static int restart_program(struct session *session, int signal, struct cancel *cancel, struct error *err)
-{
-	static const int unreachable[] = {ECONNREFUSED, EACCES, EPIPE};
-	CLEANUP(error_clear) struct error why = {0};
-	int code = signal;
-	int r = session->supervised ? docker_with_agent(session, supervise_work, &code, cancel, &why) : -ENOTSUP;
-	if (r < 0)
-		return r == -EBUSY || r == -ECANCELED ? error_move(err, &why) : -ENOTSUP;
-	for (size_t i = 0; i < ARRAY_LEN(unreachable); i++)
-		if (code == unreachable[i])
-			return -ENOTSUP;
-	return code ? error_set(err, code,
-				signal > 0 ? "can't signal the program in %s: %s"
-					   : "the program in %s can't be started again: %s",
-				session->name, strerror(code))
-		    : 0;
-}
-
 static int docker_runtime_restart(struct session *session, int signal, struct cancel *cancel, struct error *err)
 {
-	int r = restart_program(session, signal, cancel, err);
+	int r = session->supervised ? agent_keeper_supervise(&session->keeper, signal, cancel, err) : -ENOTSUP;
 	if (r != -ENOTSUP)
 		return r;
 	_cleanup_free_ char *id = docker_escape(session->id);
@@ -184,7 +156,7 @@ static int docker_runtime_restart(struct session *session, int signal, struct ca
 	r = docker_call(session->docker, "POST", path, NULL, NULL, cancel, err);
 	if (r < 0)
 		return error_wrap(err, signal > 0 ? "can't signal %s" : "can't restart %s", session->name);
-	session->stale = session->stale || signal <= 0; /* the agent went with it */
+	session->keeper.stale = session->keeper.stale || signal <= 0; /* the agent went with it */
 	return signal > 0 ? 0 : docker_refresh(session, cancel, err);
 }
 
