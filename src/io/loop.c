@@ -1,6 +1,7 @@
 #include "io/loop.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <uv.h>
@@ -311,4 +312,46 @@ void loop_post(struct loop *loop, void (*call)(void *data), void (*drop)(void *d
 	loop->last = &p->next;
 	uv_async_send(&loop->wake); /* under the lock, so that a poster is done with the loop before it runs the post */
 	pthread_mutex_unlock(&loop->lock);
+}
+
+struct thread {
+	struct loop *loop;
+	void (*work)(void *data);
+	void (*done)(void *data);
+	void *data;
+	pthread_t id;
+	sem_t created; /* id is set */
+};
+
+static void thread_done(void *data)
+{
+	struct thread *thread = data;
+	pthread_join(thread->id, NULL);
+	sem_destroy(&thread->created);
+	thread->done(thread->data);
+	free(thread);
+}
+
+static void *thread_main(void *data)
+{
+	struct thread *thread = data;
+	while (sem_wait(&thread->created) < 0)
+		; /* EINTR */
+	thread->work(thread->data);
+	loop_post(thread->loop, thread_done, thread_done, thread);
+	return NULL;
+}
+
+void loop_thread(struct loop *loop, void (*work)(void *data), void (*done)(void *data), void *data)
+{
+	struct thread *thread = xcalloc(1, sizeof(*thread));
+	*thread = (struct thread){.loop = loop, .work = work, .done = done, .data = data};
+	sem_init(&thread->created, 0, 0);
+	if (pthread_create(&thread->id, NULL, thread_main, thread) == 0) {
+		sem_post(&thread->created);
+		return;
+	}
+	sem_destroy(&thread->created);
+	free(thread);
+	loop_job(loop, work, done, data); /* no more threads: a worker must do */
 }

@@ -43,6 +43,9 @@ void signal_watch_free(struct signal_watch *w);
 enum { LOOP_WORKERS = 32 };
 void loop_job(struct loop *loop, void (*work)(void *data), void (*done)(void *data), void *data);
 
+/* The same on a thread of its own, for what goes on as long as something else lives (a stream of logs): it takes no worker from the others. */
+void loop_thread(struct loop *loop, void (*work)(void *data), void (*done)(void *data), void *data);
+
 /* From any thread: runs call(data) on the loop thread soon, in the order posted. After loop_stop it may never run: then
  * drop(data) is called from loop_free instead (NULL: nothing). */
 void loop_post(struct loop *loop, void (*call)(void *data), void (*drop)(void *data), void *data);
