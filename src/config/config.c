@@ -26,6 +26,8 @@ bool config_deploys(const struct config *config, const struct artifact *artifact
 {
 	if (config_is_attached(config, artifact->image.value))
 		return false;
+	if (config->deploy_kubernetes && !config->deploy_docker)
+		return true; /* which images run, the manifests say */
 	bool listed = config->docker_images.len > 0 || (config->deploy_docker && config->attach.len > 0);
 	return listed ? strv_contains(&config->docker_images, artifact->image.value) : !artifact->required_by_others;
 }
@@ -225,6 +227,7 @@ void config_free(struct config *config)
 		free(forward->port_name);
 	}
 	vec_release(&config->port_forward);
+	kubernetes_config_release(&config->kubernetes);
 	free(config->log_prefix);
 	strv_release(&config->files);
 	strv_release(&config->warnings);
@@ -234,15 +237,11 @@ void config_free(struct config *config)
 
 /* Loading. */
 
-/* True if a document says how to deploy otherwise than with docker. */
+/* True if a document says to deploy in a way that skiff does not know. */
 static bool deploys_elsewhere(const struct yaml_node *document)
 {
-	static const char *const others[] = {"kubectl", "helm", "kpt", "cloudrun", "kustomize"};
 	const struct yaml_node *deploy = yaml_get(document, "deploy");
-	for (size_t i = 0; i < ARRAY_LEN(others); i++)
-		if (yaml_pair(deploy, others[i]))
-			return true;
-	return yaml_get(document, "manifests") != NULL;
+	return yaml_pair(deploy, "kpt") || yaml_pair(deploy, "cloudrun");
 }
 
 static void decode_modules(struct loader *loader, struct config *config)
@@ -256,7 +255,9 @@ static void decode_modules(struct loader *loader, struct config *config)
 		decode_section(&decoder, &section_config, module->node, config);
 		docker = docker || yaml_pair(yaml_get(module->node, "deploy"), "docker");
 		listed = listed || yaml_get(yaml_get(yaml_get(module->node, "deploy"), "docker"), "images");
-		elsewhere = elsewhere || deploys_elsewhere(module->node);
+		bool kubernetes = decode_kubernetes(&decoder, module->node, !loader->memory_only);
+		config->deploy_kubernetes = config->deploy_kubernetes || kubernetes;
+		elsewhere = elsewhere || kubernetes || deploys_elsewhere(module->node);
 	}
 	config->deploy_docker = docker || !elsewhere;
 	for (size_t i = 0; config->deploy_docker && !listed && i < config->artifacts.len; i++)

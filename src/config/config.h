@@ -201,7 +201,44 @@ struct port_forward {
 	struct place place;
 };
 
-enum deployer_kind { DEPLOY_NONE, DEPLOY_DOCKER, DEPLOY_KUBECTL, DEPLOY_HELM, DEPLOY_KUSTOMIZE };
+struct helm_release {
+	char *name;
+	struct text chart; /* chartPath (a directory below base_dir) or remoteChart; value NULL: neither is written */
+	bool remote;	   /* it is remoteChart */
+	char *repo, *version; /* NULL: none */
+	char *namespace_;     /* a template; NULL: where everything goes */
+	bool create_namespace;
+	bool skip_dependencies; /* skipBuildDependencies */
+	bool skip_tests;
+	struct strv values_files;	  /* templates; relative to base_dir */
+	struct pair_list values;	  /* setValues, flat: "a.b", "a[0].b" */
+	struct pair_list value_templates; /* setValueTemplates, the same; values are templates */
+	struct pair_list files;		  /* setFiles: values are paths */
+	char *overrides;		  /* a values file's text, NULL: none */
+	struct place place;
+};
+
+/* Where one document of the configuration says that manifests come from. */
+struct manifest_source {
+	char *base_dir;		    /* absolute: relative paths start here */
+	struct text_list raw_yaml;  /* globs, files, directories, http(s) URLs */
+	struct text_list kustomize; /* directories */
+	struct strv kustomize_args; /* buildArgs */
+	VEC(struct helm_release) releases;
+	struct strv helm_global_flags, helm_template_flags;
+	bool by_default; /* raw_yaml is the yaml files of k8s/ because nothing is written */
+};
+
+struct kubernetes_config {
+	VEC(struct manifest_source) sources;		     /* in the order of the documents */
+	struct strv global_flags, apply_flags, delete_flags; /* deploy.kubectl.flags */
+	bool disable_validation;
+	char *default_namespace; /* deploy.kubectl.defaultNamespace: where neither -n nor a manifest names one; NULL: the context's */
+	char *context; /* deploy.kubeContext; NULL: the current one */
+	struct strv
+		load; /* skiff.yaml: deploy.load.command: how an image (the variable IMAGE) gets into the cluster; empty: as the context's name says */
+};
+
 enum tag_policy { TAG_INPUT_DIGEST, TAG_GIT_COMMIT, TAG_SHA256, TAG_DATE_TIME, TAG_ENV_TEMPLATE, TAG_CUSTOM_TEMPLATE };
 
 struct tag_rule { /* tagPolicy, or a component of its customTemplate */
@@ -224,6 +261,9 @@ struct config {
 		bool use_docker_cli, try_import_missing;
 	} local;
 	bool deploy_docker; /* deploy.docker present, or nothing but docker can deploy this */
+	/* manifests, deploy.kubectl, deploy.helm or deploy.kustomize present, or no way to deploy is written and there are the yaml files of k8s/ */
+	bool deploy_kubernetes;
+	struct kubernetes_config kubernetes;
 	struct strv
 		docker_images; /* deploy.docker.images; where it isn't written and docker deploys: every artifact; without what is attached */
 	VEC(struct run_config) run; /* skiff.yaml */

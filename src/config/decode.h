@@ -11,6 +11,7 @@ struct decoder {
 	const struct config_options *options;
 	struct config *config;
 	const char *base_dir; /* relative paths of this document start here */
+	size_t manifests;     /* this document's index in config->kubernetes.sources + 1; 0: it has none yet */
 };
 
 /* Decodes a mapping into target, by the table; NULL or no mapping: only the finish function runs. Warns of FIELD_LATER. */
@@ -26,6 +27,17 @@ void decode_auto(struct decoder *d, const struct yaml_node *value, void *target)
 void decode_custom_template(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_container_hook(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_dockerfile_dependency(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_flat_templates(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_flat_values(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_helm(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_helm_overrides(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_default_namespace(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_kubectl_flags(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_kustomize(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_manifests(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_old_kustomize_path(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_old_manifests(struct decoder *d, const struct yaml_node *value, void *target);
+void decode_remote_chart(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_ko_labels(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_buildpacks_volumes(struct decoder *d, const struct yaml_node *value, void *target);
 void decode_local_buildkit(struct decoder *d, const struct yaml_node *value, void *target);
@@ -43,6 +55,7 @@ void finish_artifact(struct decoder *d, const struct yaml_node *node, void *targ
 void finish_attach(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_artifact_dependency(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_generator(struct decoder *d, const struct yaml_node *node, void *target);
+void finish_helm_release(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_hook(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_port_forward(struct decoder *d, const struct yaml_node *node, void *target);
 void finish_sync_program(struct decoder *d, const struct yaml_node *node, void *target);
@@ -52,6 +65,10 @@ void finish_tag_policy(struct decoder *d, const struct yaml_node *node, void *ta
 
 /* What a rule holds; it is empty then. */
 void tag_rule_release(struct tag_rule *rule);
+
+/* After a document: true if it deploys to Kubernetes. Fills in the default manifests; files: whether the file system may be asked for them. */
+bool decode_kubernetes(struct decoder *d, const struct yaml_node *document, bool files);
+void kubernetes_config_release(struct kubernetes_config *kubernetes);
 
 /* When all documents are decoded: duplicate images, requires, cycles. */
 void resolve_artifacts(struct decoder *d);

@@ -53,7 +53,11 @@ static SECTION(render_hooks);
 /* Helm. */
 
 static const struct field helm_flags_fields[] = {
-	STRINGS("global"), STRINGS("install"), STRINGS("upgrade"), STRINGS("depBuild"), STRINGS("template"),
+	STRINGS("global", AT(struct manifest_source, helm_global_flags)),
+	STRINGS("install"),
+	STRINGS("upgrade"),
+	STRINGS("depBuild"),
+	STRINGS("template", AT(struct manifest_source, helm_template_flags)),
 };
 static SECTION(helm_flags);
 
@@ -63,47 +67,51 @@ static const struct field helm_packaged_fields[] = {
 };
 static SECTION(helm_packaged);
 
+#define NO_RENDER_HOOKS "no hooks are run around manifests"
+#define NO_DEPLOY_HOOKS "no hooks are run around deploying"
+
 static const struct field helm_release_fields[] = {
-	STRING("name", REQUIRED),
-	STRING("chartPath", GROUP("source of the chart")),
-	STRING("remoteChart", GROUP("source of the chart")),
-	STRINGS("valuesFiles"),
-	STRING("namespace"),
-	STRING("version"),
-	ANY("setValues"),
-	ANY("setValueTemplates"),
-	PAIRS("setFiles"),
-	BOOL("createNamespace"),
+	STRING("name", REQUIRED, AT(struct helm_release, name)),
+	TEXT("chartPath", GROUP("source of the chart"), AT(struct helm_release, chart)),
+	TEXT("remoteChart", GROUP("source of the chart"), .decode = decode_remote_chart),
+	STRINGS("valuesFiles", AT(struct helm_release, values_files)),
+	STRING("namespace", AT(struct helm_release, namespace_)),
+	STRING("version", AT(struct helm_release, version)),
+	ANY("setValues", .decode = decode_flat_values),
+	ANY("setValueTemplates", .decode = decode_flat_templates),
+	PAIRS("setFiles", AT(struct helm_release, files)),
+	BOOL("createNamespace", AT(struct helm_release, create_namespace)),
 	BOOL("wait"),
 	BOOL("recreatePods"),
-	BOOL("skipBuildDependencies"),
-	BOOL("skipTests"),
-	BOOL("useHelmSecrets"),
-	STRING("repo"),
+	BOOL("skipBuildDependencies", AT(struct helm_release, skip_dependencies)),
+	BOOL("skipTests", AT(struct helm_release, skip_tests)),
+	BOOL("useHelmSecrets", INSTEAD("values files are read as they are")),
+	STRING("repo", AT(struct helm_release, repo)),
 	BOOL("upgradeOnChange"),
-	ANY("overrides"),
-	OBJECT("packaged", helm_packaged),
+	ANY("overrides", .decode = decode_helm_overrides),
+	OBJECT("packaged", helm_packaged, INSTEAD("the chart is rendered as it is")),
 	STRINGS("dependsOn"),
-	PAIRS("artifactOverrides", OLD),
-	ANY("imageStrategy", OLD),
-	PAIRS("values", OLD),
+	PAIRS("artifactOverrides", OLD, AT(struct helm_release, values)),
+	ANY("imageStrategy", .flags = FIELD_OLD | FIELD_LATER, .instead = "images are set as one value each"),
+	PAIRS("values", OLD, AT(struct helm_release, values)),
 	BOOL("remote", OLD),
 };
-static SECTION(helm_release);
+static SECTION(helm_release, .size = sizeof(struct helm_release), AT_PLACE(struct helm_release),
+	       .finish = finish_helm_release);
 
 static const struct field manifests_helm_fields[] = {
 	OBJECT("flags", helm_flags),
-	OBJECTS("releases", helm_release, REQUIRED),
+	OBJECTS("releases", helm_release, REQUIRED, AT(struct manifest_source, releases)),
 };
 static SECTION(manifests_helm);
 
 static const struct field helm_fields[] = {
 	INT("concurrency"),
-	OBJECTS("releases", helm_release),
+	OBJECTS("releases", helm_release, AT(struct manifest_source, releases)),
 	OBJECT("flags", helm_flags),
-	OBJECT("hooks", deploy_hooks),
+	OBJECT("hooks", deploy_hooks, INSTEAD(NO_DEPLOY_HOOKS)),
 };
-static SECTION(helm);
+SECTION(helm);
 
 /* Manifests. */
 
@@ -114,8 +122,8 @@ static const struct field remote_manifest_fields[] = {
 static SECTION(remote_manifest);
 
 static const struct field kustomize_fields[] = {
-	STRINGS("paths"),
-	STRINGS("buildArgs"),
+	TEXTS("paths", AT(struct manifest_source, kustomize)),
+	STRINGS("buildArgs", AT(struct manifest_source, kustomize_args)),
 };
 static SECTION(kustomize);
 
@@ -126,14 +134,14 @@ static const struct field kpt_function_fields[] = {
 static SECTION(kpt_function);
 
 static const struct field manifests_fields[] = {
-	STRINGS("rawYaml"),
-	OBJECTS("remoteManifests", remote_manifest),
+	TEXTS("rawYaml", AT(struct manifest_source, raw_yaml)),
+	OBJECTS("remoteManifests", remote_manifest, INSTEAD("copy it into a file of rawYaml")),
 	OBJECT("kustomize", kustomize),
 	OBJECT("helm", manifests_helm),
-	STRINGS("kpt"),
-	OBJECT("hooks", render_hooks, .flags = FIELD_MERGED),
-	OBJECTS("transform", kpt_function),
-	OBJECTS("validate", kpt_function),
+	STRINGS("kpt", INSTEAD("nothing is rendered by kpt")),
+	OBJECT("hooks", render_hooks, .flags = FIELD_MERGED | FIELD_LATER, .instead = NO_RENDER_HOOKS),
+	OBJECTS("transform", kpt_function, INSTEAD("manifests are applied as they are")),
+	OBJECTS("validate", kpt_function, INSTEAD("manifests are applied as they are")),
 	STRING("output"),
 	ANY("generate", OLD),
 };
@@ -171,24 +179,31 @@ static const struct field deploy_docker_fields[] = {
 static SECTION(deploy_docker);
 
 static const struct field kubectl_flags_fields[] = {
-	STRINGS("global"),
-	STRINGS("apply"),
-	STRINGS("delete"),
-	BOOL("disableValidation"),
+	STRINGS("global", AT(struct config, kubernetes.global_flags)),
+	STRINGS("apply", AT(struct config, kubernetes.apply_flags)),
+	STRINGS("delete", AT(struct config, kubernetes.delete_flags)),
+	BOOL("disableValidation", AT(struct config, kubernetes.disable_validation)),
 };
-static SECTION(kubectl_flags);
+SECTION(kubectl_flags);
 
 static const struct field kubectl_fields[] = {
-	OBJECT("flags", kubectl_flags), STRINGS("remoteManifests"), STRING("defaultNamespace"),
-	OBJECT("hooks", deploy_hooks),	STRINGS("manifests", OLD),
+	OBJECT("flags", kubectl_flags),
+	STRINGS("remoteManifests", INSTEAD("copy it into a file of rawYaml")),
+	STRING("defaultNamespace", AT(struct config, kubernetes.default_namespace)),
+	OBJECT("hooks", deploy_hooks, INSTEAD(NO_DEPLOY_HOOKS)),
+	TEXTS("manifests", OLD, .decode = decode_old_manifests),
 };
 static SECTION(kubectl);
 
 static const struct field old_kustomize_fields[] = {
-	STRING("path"),	      STRINGS("paths"),		  OBJECT("flags", kubectl_flags),
-	STRINGS("buildArgs"), STRING("defaultNamespace"), OBJECT("hooks", deploy_hooks),
+	STRING("path", .decode = decode_old_kustomize_path),
+	TEXTS("paths", AT(struct manifest_source, kustomize)),
+	OBJECT("flags", kubectl_flags, .decode = decode_kubectl_flags),
+	STRINGS("buildArgs", AT(struct manifest_source, kustomize_args)),
+	STRING("defaultNamespace", .decode = decode_default_namespace),
+	OBJECT("hooks", deploy_hooks, INSTEAD(NO_DEPLOY_HOOKS)),
 };
-static SECTION(old_kustomize);
+SECTION(old_kustomize);
 
 static const struct field kpt_fields[] = {
 	STRING("dir"),	       STRINGS("applyFlags"), STRINGS("flags"),	     STRING("name"),
@@ -231,24 +246,24 @@ static const struct field attach_fields[] = {
 static SECTION(attach, .size = sizeof(struct attach_config), AT_PLACE(struct attach_config), .finish = finish_attach);
 
 static const struct field load_fields[] = {
-	COMMAND("command", REQUIRED),
+	COMMAND("command", REQUIRED, AT(struct config, kubernetes.load)),
 };
 static SECTION(load);
 
 static const struct field deploy_fields[] = {
 	OBJECT("docker", deploy_docker),
-	OBJECT("helm", helm, INSTEAD(NO_KUBERNETES)),
-	OBJECT("kpt", kpt, INSTEAD(NO_KUBERNETES)),
-	OBJECT("kubectl", kubectl, INSTEAD(NO_KUBERNETES)),
+	OBJECT("helm", helm, .decode = decode_helm),
+	OBJECT("kpt", kpt, INSTEAD("nothing is deployed by kpt")),
+	OBJECT("kubectl", kubectl),
 	OBJECT("cloudrun", cloud_run, INSTEAD("nothing is deployed to Cloud Run")),
 	BOOL("statusCheck", .decode = decode_status_check),
 	INT("statusCheckDeadlineSeconds", AT(struct config, status_check_deadline_s)),
 	BOOL("tolerateFailuresUntilDeadline"),
-	STRING("kubeContext"),
+	STRING("kubeContext", AT(struct config, kubernetes.context)),
 	OBJECT("logs", logs, .flags = FIELD_MERGED),
 	OBJECTS("attach", attach, .flags = FIELD_SKIFF, AT(struct config, attach)),
-	OBJECT("load", load, .flags = FIELD_LATER | FIELD_SKIFF),
-	OBJECT("kustomize", old_kustomize, .flags = FIELD_LATER | FIELD_OLD, .instead = NO_KUBERNETES),
+	OBJECT("load", load, .flags = FIELD_SKIFF),
+	OBJECT("kustomize", old_kustomize, OLD, .decode = decode_kustomize),
 };
 SECTION(deploy);
 

@@ -92,11 +92,11 @@ static SECTION(activation);
 /* What a configuration and a profile have in common. */
 #define PIPELINE_FIELDS                                                                                         \
 	OBJECT("build", build, .flags = FIELD_MERGED), OBJECTS("test", test_case, INSTEAD("no tests are run")), \
-		OBJECT("manifests", manifests, .flags = FIELD_MERGED | FIELD_LATER, .instead = NO_KUBERNETES),  \
+		OBJECT("manifests", manifests, .flags = FIELD_MERGED, .decode = decode_manifests),              \
 		OBJECT("deploy", deploy, .flags = FIELD_MERGED),                                                \
 		OBJECTS("portForward", port_forward, AT(struct config, port_forward)),                          \
 		OBJECT("resourceSelector", resource_selector, .flags = FIELD_MERGED | FIELD_LATER,              \
-		       .instead = NO_KUBERNETES),                                                               \
+		       .instead = "images are replaced wherever they stand"),                                   \
 		OBJECTS("verify", verify_case, INSTEAD("no tests are run")),                                    \
 		OBJECTS("customActions", action, INSTEAD("run the containers with docker"))
 

@@ -89,7 +89,6 @@ struct section {
 #define LATER .flags = FIELD_LATER
 #define OLD .flags = FIELD_OLD
 #define INSTEAD(text) .flags = FIELD_LATER, .instead = text
-#define NO_KUBERNETES "nothing is deployed to Kubernetes"
 #define GONE .flags = FIELD_GONE
 #define GROUP(g) .group = g
 /* clang-format on */
@@ -103,7 +102,8 @@ extern const struct section section_profile;
 extern const struct section section_artifact, section_build, section_deploy, section_manifests, section_host_hook,
 	section_build_hooks, section_resource_selector, section_test_case, section_verify_case, section_action,
 	section_port_forward, section_dockerfile_dependency, section_sync_auto, section_container_hook, section_run,
-	section_config_dependency, section_custom_template, section_tag_component;
+	section_config_dependency, section_helm, section_kubectl_flags, section_old_kustomize, section_custom_template,
+	section_tag_component;
 
 const struct field *section_field(const struct section *section, const char *name);
 

@@ -108,6 +108,44 @@ static void show_artifact(const struct artifact *a, const char *dir, struct str 
 	show_sync(&a->sync, out);
 }
 
+static void show_release(const struct helm_release *release, struct str *out)
+{
+	str_addf(out, "  release %s of %s%s%s%s\n", release->name, release->remote ? "remote chart " : "",
+		 release->chart.value ? release->chart.value : "nothing", release->namespace_ ? " in " : "",
+		 release->namespace_ ? release->namespace_ : "");
+	show_strings("  values", &release->values_files, out);
+	show_pairs("  value", &release->values, out);
+	show_pairs("  template", &release->value_templates, out);
+	show_pairs("  file", &release->files, out);
+	if (release->overrides)
+		str_addf(out, "    overrides %s", release->overrides);
+}
+
+static void show_kubernetes(const struct config *config, const char *dir, struct str *out)
+{
+	const struct kubernetes_config *kubernetes = &config->kubernetes;
+	str_addf(out, "deploy to Kubernetes: %s\n", config->deploy_kubernetes ? "yes" : "no");
+	for vec_each (source, &kubernetes->sources) {
+		_cleanup_free_ char *base_dir = path_relative(source->base_dir, dir);
+		str_addf(out, "manifests from %s\n", base_dir);
+		show_texts(source->by_default ? "raw by default" : "raw", &source->raw_yaml, out);
+		show_texts("kustomize", &source->kustomize, out);
+		show_strings("kustomize build", &source->kustomize_args, out);
+		for vec_each (release, &source->releases)
+			show_release(release, out);
+		show_strings("helm", &source->helm_global_flags, out);
+		show_strings("helm template", &source->helm_template_flags, out);
+	}
+	show_strings("kubectl", &kubernetes->global_flags, out);
+	show_strings("kubectl apply", &kubernetes->apply_flags, out);
+	show_strings("kubectl delete", &kubernetes->delete_flags, out);
+	show_strings("load", &kubernetes->load, out);
+	if (kubernetes->default_namespace || kubernetes->context)
+		str_addf(out, "  namespace %s of %s\n",
+			 kubernetes->default_namespace ? kubernetes->default_namespace : "",
+			 kubernetes->context ? kubernetes->context : "");
+}
+
 static void show_config(const struct config *config, const char *dir, struct str *out)
 {
 	for vec_each (artifact, &config->artifacts)
@@ -135,6 +173,8 @@ static void show_config(const struct config *config, const char *dir, struct str
 			 config->local.push, config->local.use_buildkit);
 	str_addf(out, "deploy with docker: %s\n", config->deploy_docker ? "yes" : "no");
 	show_strings("images", &config->docker_images, out);
+	if (config->deploy_kubernetes || config->kubernetes.load.len > 0)
+		show_kubernetes(config, dir, out);
 	for vec_each (entry, &config->attach)
 		str_addf(out, "attach %s to %s %s\n", entry->image.value, entry->label.value ? "label" : "compose",
 			 entry->label.value ? entry->label.value : entry->compose.value);
