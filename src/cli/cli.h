@@ -15,6 +15,7 @@ struct options { /* zero-initialised, then the defaults of options_init */
 	struct strv profiles, modules;
 	const char *default_repo, *tag;
 	const char *runtime;
+	const char *kube_context, *namespace_;
 	const char *events;
 	const char *trigger;
 	const char *color;

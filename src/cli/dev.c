@@ -37,6 +37,8 @@ int command_dev(const struct options *options)
 	struct dev_options dev = {
 		.config = &load,
 		.runtime = options->runtime,
+		.kube_context = options->kube_context,
+		.namespace_ = options->namespace_,
 		.default_repo = options->default_repo,
 		.tag = options->tag,
 		.watch = {.poll_ms = (unsigned)options->poll_ms},

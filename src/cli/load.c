@@ -24,6 +24,7 @@ static int check_glob(const char *pattern, size_t *offset, struct error *err)
 void cli_config_options(const struct options *options, const char *command, struct config_options *out)
 {
 	*out = (struct config_options){.file = options->file,
+				       .kube_context = options->kube_context,
 				       .profiles = options->profiles,
 				       .modules = options->modules,
 				       .command = command,

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "build/base-image.h"
 #include "client/docker.h"
+#include "runtime/runtime.h"
 
 struct printer {
 	const char *image;
@@ -112,7 +113,11 @@ int pipeline_open(struct pipeline *p, const struct options *options, const char 
 	int code = cli_load(options, command, &p->config);
 	if (code != EXIT_DONE)
 		return code;
-	if (dev_open_runtime(options->runtime, p->config, &p->runtime, &fallback, &err) < 0)
+	bool only_builds = str_equal(command, "build") && p->config->deploy_kubernetes; /* needs no cluster */
+	const struct runtime_options to = {.name = options->runtime || !only_builds ? options->runtime : "docker",
+					   .context = options->kube_context,
+					   .namespace_ = options->namespace_};
+	if (dev_open_runtime(&to, p->config, &p->runtime, &fallback, &err) < 0)
 		return cli_fail(&err, EXIT_FAILED);
 	if (fallback && !options->quiet)
 		fprintf(stderr, "skiff: warning: %s; going on without an engine (--runtime embedded)\n", fallback);

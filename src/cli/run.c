@@ -25,6 +25,7 @@ static int deploy_all(struct pipeline *p, struct deployer *deployer, struct publ
 		r = deployer->ops->deploy(deployer, &image, ports, p->cancel, err);
 		if (r == 0)
 			dev_note_started(&p->runtime, p->config, artifact, image.image_id);
+		r = r > 0 ? 0 : r; /* nothing runs it */
 	}
 	return r;
 }
@@ -47,6 +48,8 @@ static int open_deployer(struct pipeline *p, struct deployer **deployer, struct 
 	const struct deploy_options options = {.config = p->config,
 					       .run_id = p->runtime.run_id,
 					       .docker = p->runtime.docker,
+					       .kubernetes = p->runtime.kubernetes,
+					       .default_repo = p->options->default_repo,
 					       .embedded = p->runtime.embedded,
 					       .no_ports = !p->options->port_forward,
 					       .config_digest = digest,

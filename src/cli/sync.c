@@ -21,6 +21,8 @@ int command_sync(const struct options *options)
 						  .quiet = options->quiet};
 	const struct dev_options dev = {.config = &load,
 					.runtime = options->runtime,
+					.kube_context = options->kube_context,
+					.namespace_ = options->namespace_,
 					.default_repo = options->default_repo,
 					.tag = options->tag,
 					.auto_sync = true,

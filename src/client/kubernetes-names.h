@@ -12,8 +12,11 @@
 
 #define KUBERNETES_LABEL_RUN "skiff.run"
 #define KUBERNETES_ANNOTATION_CONTAINERS "skiff.containers"
-#define KUBERNETES_ANNOTATION_OWNER "skiff.owner"   /* "HOST/PID" of the skiff that deployed it (deploy/owner.h) */
+#define KUBERNETES_ANNOTATION_OWNER \
+	"skiff.owner" /* "HOST/PID START BOOT" of the skiff that deployed it: owner_host, owner_self (deploy/owner.h) */
 #define KUBERNETES_ANNOTATION_CONFIG "skiff.config" /* deploy_config_digest */
+#define KUBERNETES_ANNOTATION_DEPLOYED \
+	"skiff.deployed" /* a decimal number, greater with each time that it was applied: pods are replaced also where nothing else differs */
 #define KUBERNETES_AGENT \
 	"skiff.agent" /* key beside "image": agent_programs_id() of the agent in the image's layer; absent: it has none */
 

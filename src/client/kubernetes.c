@@ -24,6 +24,8 @@ struct kubernetes {
 	pthread_mutex_t proxy; /* of what follows */
 	char *directory, *socket;
 	int pid, fd; /* of the proxy: 0, none runs */
+	pthread_mutex_t names;
+	struct strv namespaces; /* sorted */
 };
 
 const char *kubernetes_context(const struct kubernetes *k)
@@ -34,6 +36,23 @@ const char *kubernetes_context(const struct kubernetes *k)
 const char *kubernetes_namespace(const struct kubernetes *k)
 {
 	return k->namespace_;
+}
+
+void kubernetes_note_namespace(struct kubernetes *k, const char *namespace_)
+{
+	pthread_mutex_lock(&k->names);
+	if (!strv_contains(&k->namespaces, namespace_)) {
+		strv_push(&k->namespaces, namespace_);
+		strv_sort_unique(&k->namespaces);
+	}
+	pthread_mutex_unlock(&k->names);
+}
+
+void kubernetes_namespaces(struct kubernetes *k, struct strv *namespaces)
+{
+	pthread_mutex_lock(&k->names);
+	strv_extend(namespaces, &k->namespaces);
+	pthread_mutex_unlock(&k->names);
 }
 
 void kubernetes_command(const struct kubernetes *k, struct strv *argv)
@@ -360,7 +379,9 @@ void kubernetes_close(struct kubernetes *k)
 	free(k->context);
 	free(k->namespace_);
 	strv_release(&k->command);
+	strv_release(&k->namespaces);
 	pthread_mutex_destroy(&k->proxy);
+	pthread_mutex_destroy(&k->names);
 	free(k);
 }
 
@@ -370,12 +391,15 @@ int kubernetes_connect(const struct kubernetes_options *options, struct kubernet
 	struct kubernetes *k = xcalloc(1, sizeof(*k));
 	k->fd = -1;
 	pthread_mutex_init(&k->proxy, NULL);
+	pthread_mutex_init(&k->names, NULL);
 	strv_push(&k->command, "kubectl");
 	if (options->context)
 		strv_pushf(&k->command, "--context=%s", options->context);
 	int r = read_config(k, options->namespace_, cancel, err);
 	if (r >= 0)
 		r = kubernetes_call(k, "GET", "/version", NULL, NULL, cancel, err);
+	if (r >= 0)
+		kubernetes_note_namespace(k, k->namespace_);
 	if (r < 0) {
 		kubernetes_close(k);
 		return r;

@@ -31,6 +31,9 @@ DEFINE_CLEANUP(struct kubernetes, kubernetes_close)
 
 const char *kubernetes_context(const struct kubernetes *kubernetes);   /* its name, as kubectl calls it */
 const char *kubernetes_namespace(const struct kubernetes *kubernetes); /* where no manifest names one */
+/* The namespaces that this run has pods in: the connection's own, and what was noted. From any thread. */
+void kubernetes_note_namespace(struct kubernetes *kubernetes, const char *namespace_);
+void kubernetes_namespaces(struct kubernetes *kubernetes, struct strv *namespaces); /* appended */
 /* `kubectl --context=C`, to be followed by what it shall do; the caller frees (strv_release). */
 void kubernetes_command(const struct kubernetes *kubernetes, struct strv *argv);
 

@@ -4,17 +4,19 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "deploy/docker.h"
 #include "deploy/embedded.h"
+#include "deploy/kubernetes.h"
+#include "deploy/manifest.h"
+#include "deploy/render.h"
 
 int deployer_open(const struct deploy_options *options, struct deployer **deployer, struct error *err)
 {
-	static int (*const open[])(const struct deploy_options *, struct deployer **, struct error *) = {
-		[false] = deployer_docker_open,
-		[true] = deployer_embedded_open,
-	};
-	return open[options->embedded](options, deployer, err);
+	if (options->kubernetes)
+		return deployer_kubernetes_open(options, deployer, err);
+	return (options->embedded ? deployer_embedded_open : deployer_docker_open)(options, deployer, err);
 }
 
 void published_ports_release(struct published_ports *ports)
@@ -58,6 +60,24 @@ static void add_variables(struct hasher *hasher, const char *text)
 	}
 }
 
+void deploy_manifest_files(const struct config *config, struct strv *files)
+{
+	render_files(config, files);
+}
+
+static void add_manifests(struct hasher *hasher, const struct config *config)
+{
+	CLEANUP(strv_release) struct strv files = {0};
+	deploy_manifest_files(config, &files);
+	for (size_t i = 0; i < files.len; i++) {
+		_cleanup_free_ char *text = NULL;
+		size_t len = 0;
+		hasher_add_string(hasher, files.items[i]);
+		if (file_read(files.items[i], MANIFEST_MAX_BYTES, &text, &len, NULL) == 0)
+			hasher_add(hasher, text, len);
+	}
+}
+
 char *deploy_config_digest(const struct config *config, const char *effective, const char *default_repo,
 			   const char *tag, bool no_ports)
 {
@@ -72,6 +92,7 @@ char *deploy_config_digest(const struct config *config, const char *effective, c
 		add_environment(hasher, &(*artifact)->docker.build_args);
 	for vec_each (run, &config->run)
 		add_environment(hasher, &run->env);
+	add_manifests(hasher, config);
 	hash_to_hex(hasher_finish(hasher), hex);
 	return xstrdup(hex);
 }

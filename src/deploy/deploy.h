@@ -6,6 +6,7 @@
 #include "io/cancel.h"
 
 struct docker;
+struct kubernetes;
 struct deployer;
 
 struct deployed_image {
@@ -43,7 +44,11 @@ struct deploy_options {
 	const struct config *config;
 	const char *
 		run_id; /* label skiff.run of all that belongs to this run; the same for the same project: a hash of the configuration's path */
-	struct docker *docker;
+	struct docker *
+		docker; /* with Kubernetes: whose images are delivered into the cluster; NULL: they were pushed when they were built */
+	struct kubernetes *kubernetes; /* not NULL: everything is deployed there */
+	const char *
+		default_repo; /* with Kubernetes: where images are placed (their tags are already); NULL: as they are named */
 	bool embedded;
 	bool no_ports;		   /* --port-forward=false */
 	const char *config_digest; /* deploy_config_digest: LABEL_CONFIG of what is deployed; NULL: no such label */
@@ -53,8 +58,10 @@ struct deploy_options {
 
 struct deployer_ops {
 	const char *name;
-	/* Starts (or replaces: the old container serves until the new one is created) one image's container. On failure the old one serves again; where there was
-	 * none, one that ended at once (-ECHILD, with its last lines) stays, so that a change carried into it can heal it. Safe for several images at once. */
+	/* On Kubernetes, the manifests that name the image are applied (kubernetes.h); what "container" means below are its pods. Elsewhere:
+	 * Starts (or replaces: the old container serves until the new one is created) one image's container. On failure the old one serves again; where there was
+	 * none, one that ended at once (-ECHILD, with its last lines) stays, so that a change carried into it can heal it. 1: nothing runs that
+	 * image (no manifest has it in a container). Safe for several images at once. */
 	int (*deploy)(struct deployer *d, const struct deployed_image *image, struct published_ports *ports,
 		      struct cancel *cancel, struct error *err);
 	/* What an earlier run of the same run_id left. Takes the run, for as long as the deployer is open: -EBUSY with words where another skiff that lives
@@ -75,9 +82,12 @@ struct deployer {
 };
 
 /* Over all that containers and their images follow from: the effective configuration (as config_print writes it), where images and ports go, the variables
- * that containers take from the environment. Equal digests: what runs is what would be started. */
+ * that containers take from the environment, the files that manifests are made of (deploy_manifest_files). Equal digests: what runs is what would be started. */
 char *deploy_config_digest(const struct config *config, const char *effective, const char *default_repo,
 			   const char *tag, bool no_ports) RETURNS_OWNED;
+
+/* The files that manifests of Kubernetes are made of, absolute, sorted: a change of one means to deploy anew, by a new deployer. None where it has no manifests. */
+void deploy_manifest_files(const struct config *config, struct strv *files);
 
 /* What options point to must outlive it; run_id and config_digest are copied. -ENOTCONN where a needed engine is not there. */
 int deployer_open(const struct deploy_options *options, struct deployer **deployer, struct error *err);

@@ -66,7 +66,9 @@ void attach_tell_waiting(struct dev *dev)
 
 bool instance_is_live(const struct lane_instance *instance)
 {
-	return !instance->info.attached || (instance->info.running && !instance->info.paused);
+	bool waits = !instance->info.attached &&
+		     !instance->info.ends; /* one that does not run can be carried to all the same */
+	return waits || (instance->info.running && !instance->info.paused);
 }
 
 bool lane_has_live(const struct lane *lane)

@@ -9,7 +9,9 @@
 
 struct dev_options {
 	const struct config_options *config;
-	const char *runtime; /* "docker", "embedded", NULL: what is there */
+	const char *
+		runtime; /* "docker", "embedded", "kubernetes"; NULL: what the configuration deploys to, or what is there */
+	const char *kube_context, *namespace_; /* NULL: kubectl's */
 	const char *default_repo, *tag;
 	struct watch_options watch;
 	bool auto_build, auto_sync, auto_deploy;
@@ -28,16 +30,19 @@ int dev_run(const struct dev_options *options, struct config *config, struct eve
 
 /* What `run` and `delete` share with the loop: the runtime that is there, the engine behind it, and the run's name. Blocking. */
 struct runtime;
+struct runtime_options;
 struct docker;
+struct kubernetes;
 struct dev_runtime {
 	struct runtime *runtime;
-	struct docker *docker; /* NULL with the embedded runtime */
+	struct docker *docker;	       /* NULL with the embedded runtime, and with Kubernetes where no engine is here */
+	struct kubernetes *kubernetes; /* NULL with the others; the runtime's */
 	char *run_id;
 	bool embedded;
 };
 /* *fallback: why the embedded runtime was taken, where nobody asked for it; the caller frees. On error dev_close_runtime is still due. */
-int dev_open_runtime(const char *name, const struct config *config, struct dev_runtime *out, char **fallback,
-		     struct error *err);
+int dev_open_runtime(const struct runtime_options *options, const struct config *config, struct dev_runtime *out,
+		     char **fallback, struct error *err);
 void dev_close_runtime(struct dev_runtime *rt);
 
 /* Containers of that image were started by `run`: dev and sync may take them over. Blocking; what fails only makes dev start its own. */

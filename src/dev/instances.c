@@ -24,6 +24,7 @@ static void copy_instance(struct instance *to, const struct instance *from)
 				.image = xstrdup_or_null(from->image),
 				.base_id = xstrdup_or_null(from->base_id),
 				.attached = from->attached,
+				.ends = from->ends,
 				.running = from->running,
 				.paused = from->paused,
 				.started = xstrdup_or_null(from->started),
@@ -107,7 +108,7 @@ static void start_logs(struct lane_instance *instance)
 	job->dev = dev;
 	job->cancel = cancel_ref(instance->logs);
 	copy_instance(&job->info, &instance->info);
-	dev_job(dev, log_work, log_done, job);
+	dev_thread(dev, log_work, log_done, job);
 }
 
 static struct lane_instance *find_instance(const struct lane *lane, const char *id)
@@ -220,7 +221,7 @@ static void instance_seen(struct lane *lane, const struct instance *found)
 		session_reopen(instance);
 		return;
 	}
-	if (found->attached && !found->running)
+	if ((found->attached || found->ends) && !found->running)
 		return; /* nobody knows for how long; once it starts it is new */
 	instance = xcalloc(1, sizeof(*instance));
 	instance->lane = lane;
@@ -363,5 +364,5 @@ void instances_follow(struct dev *dev)
 {
 	struct follow_job *job = xcalloc(1, sizeof(*job));
 	job->dev = dev;
-	dev_job(dev, follow_work, follow_done, job);
+	dev_thread(dev, follow_work, follow_done, job);
 }

@@ -376,6 +376,13 @@ static void settle_build(struct lane *lane)
 	lane_journal_write(lane);
 }
 
+static void tell_unused(const struct lane *lane)
+{
+	_cleanup_free_ char *words =
+		xasprintf("no manifest runs %s: what changes of it goes nowhere", lane->artifact->image.value);
+	tell_warning(lane->dev, words);
+}
+
 static void deploy_done(void *data)
 {
 	struct deploy_job *job = data;
@@ -392,6 +399,9 @@ static void deploy_done(void *data)
 		published_ports_release(&job->ports);
 	} else {
 		replace_string(&lane->deployed_id, lane->image_id);
+		if (job->r > 0 && !lane->unused)
+			tell_unused(lane);
+		lane->unused = job->r > 0;
 		lane->crashes = 0;
 		replace_string(&lane->layer, job->layer.image_id ? job->layer.reference : NULL);
 		settle_build(lane);

@@ -82,7 +82,7 @@ void lane_free(struct lane *lane)
 
 bool lane_deploys(const struct lane *lane)
 {
-	return config_deploys(lane->dev->config, lane->artifact);
+	return !lane->unused && config_deploys(lane->dev->config, lane->artifact);
 }
 
 void lane_set_error(struct lane *lane, const char *about, const char *message)
@@ -494,7 +494,7 @@ static bool any_behind(const struct lane *lane)
 static bool redeploy_if_gone(struct lane *lane)
 {
 	if (!lane->none_listed || lane->build_failed || !lane->deployed_id || lane->instances.len > 0 ||
-	    !lane_deploys(lane) || lane->dev->options->once)
+	    !lane_deploys(lane) || lane->dev->options->once || lane->dev->runtime->brings_back)
 		return false;
 	free(steal(&lane->deployed_id));
 	replace_string(&lane->build_reason, "its container is gone");

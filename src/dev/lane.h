@@ -115,6 +115,7 @@ struct lane {
 	uint64_t built_ns; /* time of day when it was; 0: it was there already */
 	VEC(struct lane_instance *) instances;
 	bool none_listed; /* the runtime said so since the last deployment */
+	bool unused;	  /* nothing runs the image, the deployer said */
 	/* Generators. While one runs for this lane, `source` and all that is known of outputs stay as they are: its job reads them. */
 	struct outputs outputs;
 	struct generation *generating; /* in LANE_GENERATING */
@@ -158,8 +159,10 @@ struct dev {
 	struct config *config;
 	struct runtime *runtime;
 	struct deployer *deployer;
-	struct docker *docker; /* NULL: no engine */
+	struct docker *docker;	       /* NULL: no engine */
+	struct kubernetes *kubernetes; /* NULL: containers run elsewhere */
 	char *run_id;
+	struct strv manifests; /* files that they are made of; with Kubernetes */
 	struct watch *watch;
 	struct cancel *cancel;
 	VEC(struct lane *) lanes;
@@ -173,7 +176,7 @@ struct dev {
 	bool forced;  /* the person pressed Enter: held decisions go ahead */
 	bool listing, list_again;
 	bool extras_running; /* images without an artifact are being started */
-	bool configuration_changed;
+	bool configuration_changed, manifests_changed;
 	bool configuration_bad; /* as it is on disk now: the person was told */
 	bool reload;		/* the configuration changed: start anew once the jobs are done */
 	bool said_idle;		/* nothing happened since the last idle event */
@@ -196,12 +199,22 @@ struct dev {
 /* dev.c */
 void dev_job(struct dev *dev, void (*work)(void *), void (*done)(void *),
 	     void *data); /* counted loop_job; done must call dev_job_done last */
+void dev_thread(struct dev *dev, void (*work)(void *), void (*done)(void *), void *data); /* counted loop_thread */
 void dev_job_done(struct dev *dev);
 /* From a job: runs call(data) on the loop, and waits for its end. */
 void dev_call(struct dev *dev, void (*call)(void *data), void *data);
 void dev_happened(struct dev *dev); /* something was said: the next quiet moment is told as idle */
 void dev_step_all(struct dev *dev);
-void dev_watch_anew(struct dev *dev); /* the roots or what is pruned may have changed */
+int dev_watch(struct dev *dev, struct error *err);
+void dev_watch_anew(struct dev *dev);	       /* the roots or what is pruned may have changed */
+void dev_check_configuration(struct dev *dev); /* begins anew where the files say something else by now */
+/* Ends this round of the loop once the running jobs are done: for good, or to start anew with another configuration. */
+void dev_wind_down(struct dev *dev);
+
+/* round.c */
+void dev_listen(struct dev *dev); /* to signals and keys */
+int dev_open_deployer(struct dev *dev, struct error *err);
+int dev_run_rounds(struct dev *dev, struct error *err); /* until the end */
 
 /* lane.c */
 struct lane *lane_new(struct dev *dev, size_t index);

@@ -1,4 +1,4 @@
-/* Runtimes: where containers run. One struct of functions a runtime (docker, embedded; kubernetes later), one line in the table of
+/* Runtimes: where containers run. One struct of functions a runtime, one line in the table of
  * runtime.c. Blocking calls, for jobs; a struct session is used by one job at a time. */
 #ifndef RUNTIME_RUNTIME_H
 #define RUNTIME_RUNTIME_H
@@ -65,6 +65,7 @@ struct instance {
 	/* The image that was built for it, without the agent's layer (label skiff.base); of an attached one, the image that it runs. NULL: not told */
 	char *base_id;
 	bool attached; /* another tool's: nothing of it is started or removed */
+	bool ends; /* for good: one that does not run never runs again, and nothing can be carried into it (Kubernetes) */
 	bool running;
 	bool paused;		/* and running: nothing can be carried there (EBUSY) until it goes on */
 	char *started;		/* when, in the runtime's words: others, and it was restarted. NULL: not told */
@@ -151,9 +152,16 @@ struct runtime { /* first member of each runtime's own struct */
 	const struct runtime_ops *ops;
 	struct attach_queries attach; /* owned; set while no list or follow runs */
 	bool no_agent;		      /* --no-agent: for sessions that are opened from now on */
+	bool brings_back;	      /* what goes comes again by itself: Kubernetes' controllers */
 };
 
-/* name "docker" or "embedded"; NULL: docker where an engine answers, else embedded with *fallback (may be NULL) saying why. */
-int runtime_open(const char *name, struct runtime **runtime, char **fallback, struct cancel *cancel, struct error *err);
+struct runtime_options {
+	const char *name; /* "docker", "embedded", "kubernetes"; NULL: docker where an engine answers, else embedded */
+	const char *context, *namespace_; /* for Kubernetes: kubernetes_options (client/kubernetes.h) */
+};
+
+/* *fallback (may be NULL): why the embedded runtime was taken where none was named. */
+int runtime_open(const struct runtime_options *options, struct runtime **runtime, char **fallback,
+		 struct cancel *cancel, struct error *err);
 
 #endif

@@ -22,7 +22,7 @@ static void all_kinds(void **state)
 {
 	struct fixture *f = *state;
 	start(f, STAY);
-	assert_non_null(f->session->agent);
+	assert_non_null(f->session->keeper.agent);
 	assert_inside(f, "",
 		      "mkdir -p /app /gone/below && echo old >/app/old && chmod 600 /app/old && chown 33:34 /app/old "
 		      "&& touch /gone/below/x");
@@ -66,7 +66,7 @@ static void nothing_but_a_program(void **state)
 	struct fixture *f = *state;
 	make_sleeper();
 	start(f, "--user 65532 " SCRATCH);
-	assert_non_null(f->session->agent);
+	assert_non_null(f->session->keeper.agent);
 	carry_text(f, "into the void", "/deep/er/file");
 	assert_applied(f);
 	assert_true(f->report.atomic);
@@ -78,7 +78,7 @@ static void read_only_root(void **state)
 {
 	struct fixture *f = *state;
 	start(f, "--read-only -v /data" STAY);
-	assert_null(f->session->agent);
+	assert_null(f->session->keeper.agent);
 	carry_text(f, "x", "/data/x");
 	assert_applied(f);
 	assert_non_null(f->report.note);
@@ -97,7 +97,7 @@ static void lost_and_found(void **state)
 {
 	struct fixture *f = *state;
 	start(f, STAY);
-	struct agent *first = f->session->agent;
+	struct agent *first = f->session->keeper.agent;
 	assert_non_null(first);
 	assert_inside(f, "", SIGNAL_AGENTS("9"));
 	carry_text(f, "again", "/a");
@@ -271,7 +271,7 @@ static void agent_of_the_image(void **state)
 	struct fixture *f = *state;
 	make_image_with_agent();
 	start(f, "--read-only --user 65532 -v /data " WITH_AGENT " sleep 1000");
-	assert_non_null(f->session->agent);
+	assert_non_null(f->session->keeper.agent);
 	carry_text(f, "x", "/data/x");
 	assert_applied(f);
 	assert_true(f->report.atomic);
@@ -290,7 +290,7 @@ static void another_agent_in_the_image(void **state)
 	      "--label skiff.agent=%s --entrypoint sh " IMAGE
 	      " -c 'mkdir /.skiff && cp /bin/busybox /.skiff/agent && sleep 1000'",
 	      id);
-	assert_non_null(f->session->agent);
+	assert_non_null(f->session->keeper.agent);
 	carry_text(f, "x", "/x");
 	assert_applied(f);
 	assert_true(f->report.atomic);
@@ -304,7 +304,7 @@ static void no_agent_at_all(void **state)
 	_cleanup_free_ char *id = agent_programs_id();
 	host_do("printf '#!/bin/sh\\necho nonsense; sleep 1000\\n' >bad && chmod 755 bad");
 	start(f, "--read-only --label skiff.agent=%s -v %s/bad:/.skiff/agent" STAY, id, folder);
-	assert_null(f->session->agent);
+	assert_null(f->session->keeper.agent);
 	carry_text(f, "x", "/x");
 	assert_int_equal(apply(f), -EROFS);
 	assert_non_null(strstr(f->report.note, "what answers is no agent"));
@@ -322,7 +322,7 @@ static void another_architecture(void **state)
 	carry_text(f, "x", "/x");
 	assert_applied(f);
 	assert_inside(f, "x", "cat /x"); /* by an agent where arm64 programs run, else by the archive API */
-	assert_true(f->session->agent || strstr(f->report.note, "exec format error"));
+	assert_true(f->session->keeper.agent || strstr(f->report.note, "exec format error"));
 }
 
 /* Waits until a shell's condition holds in the container. */
@@ -340,14 +340,14 @@ static void restarts_the_program(void **state)
 	start(f,
 	      "--entrypoint /.skiff/agent " WITH_AGENT " supervise -- sh -c 'trap \"echo hup >>/runs\" HUP; echo run "
 	      ">>/runs; while :; do sleep 1000 & wait; done'");
-	const struct agent *agent = f->session->agent;
+	const struct agent *agent = f->session->keeper.agent;
 	assert_true(f->session->supervised);
 	wait_inside(f, "grep -q run /runs");
 	assert_int_equal(runtime->ops->restart(f->session, 0, NULL, &f->err), 0);
 	wait_inside(f, "[ $(grep -c run /runs) = 2 ]");
 	assert_int_equal(runtime->ops->restart(f->session, 1, NULL, &f->err), 0);
 	wait_inside(f, "grep -q hup /runs");
-	assert_ptr_equal(f->session->agent, agent);
+	assert_ptr_equal(f->session->keeper.agent, agent);
 	_cleanup_free_ char *now = host("docker inspect -f '{{.State.Running}} {{.RestartCount}}' %s", container(f));
 	assert_string_equal(now, "true 0");
 }
