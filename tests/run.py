@@ -98,7 +98,7 @@ def build(tally):
     return code == 0
 
 
-def meson_suite(tally, suite):
+def meson_suite(tally, suite, by=()):
     """Each program of a meson suite, by itself, so that its output can be read."""
     code, output = run(["meson", "introspect", "--tests", BUILD])
     if code:
@@ -108,7 +108,7 @@ def meson_suite(tally, suite):
     if not tests:
         tally.fail(f"{suite}: there are no such tests")
     for test in tests:
-        code, output = run(test["cmd"], test["timeout"], {**test["env"], "CMOCKA_MESSAGE_OUTPUT": "TAP"}, BUILD)
+        code, output = run([*by, *test["cmd"]], test["timeout"], {**test["env"], "CMOCKA_MESSAGE_OUTPUT": "TAP"}, BUILD)
         tally.tap(test["name"], output, code)
 
 
@@ -153,6 +153,36 @@ class Engine:
             run(["script/engine", "down"], 120)
 
 
+class Cluster(Engine):
+    """A cluster of Kubernetes, likewise; the first time on a machine it is built, which takes some ten minutes."""
+
+    def up(self):
+        if "SKIFF_TEST_CONTEXT" in os.environ:
+            return run(["script/cluster", "status"], 60)
+        if run(["script/cluster", "status"], 60)[0] == 0:
+            return run(["script/cluster", "registry"], 300)
+        code, output = run(["script/cluster", "up"], 3000)
+        self.started = code == 0
+        return (code, output) if code else run(["script/cluster", "registry"], 300)
+
+    def down(self):
+        if self.started:
+            run(["script/cluster", "down"], 120)
+
+
+def part_kubernetes(cluster):
+    def part(tally):
+        code, output = cluster.up()
+        if code:
+            tally.fail("no cluster for the tests", output)
+            return
+        command(tally, "kubernetes: what it needs of the network", ["python3", "tests/e2e/run.py", "--skiff", SKIFF, "--prepare"])
+        meson_suite(tally, "cluster", [ROOT / "script/cluster", "run", "--"])
+        code, output = run(["script/cluster", "run", "--", "python3", "tests/e2e/run.py", "--skiff", SKIFF, "--runtime", "kubernetes"])
+        tally.tap("kubernetes", output, code)
+    return part
+
+
 def with_engine(engine, part):
     def wrapped(tally):
         code, output = engine.up()
@@ -163,7 +193,7 @@ def with_engine(engine, part):
     return wrapped
 
 
-def parts(engine, seed, rounds):
+def parts(engine, cluster, seed, rounds):
     """name → what it runs, in the order in which they are run."""
     seeds = ["--seed", str(seed)] if seed is not None else []
     seeds += ["--rounds", str(rounds)] if rounds is not None else []
@@ -179,12 +209,13 @@ def parts(engine, seed, rounds):
         "laws": with_engine(engine, lambda tally: end_to_end(tally, "laws", "--laws", *seeds)),
         "faults": with_engine(engine, lambda tally: end_to_end(tally, "faults", "--faults", *seeds)),
         "java": with_engine(engine, lambda tally: end_to_end(tally, "java", "--java")),
+        "kubernetes": with_engine(engine, part_kubernetes(cluster)),
     }
 
 
 def main():
-    engine = Engine()
-    names = list(parts(engine, None, None))
+    engine, cluster = Engine(), Cluster()
+    names = list(parts(engine, cluster, None, None))
     arguments = argparse.ArgumentParser(prog="script/test", description="Runs skiff's tests: all parts, or those named.")
     arguments.add_argument("parts", nargs="*", metavar="PART", help=f"one of: {', '.join(names)}")
     arguments.add_argument("--seed", type=int, help="of the random edits and faults of `laws` and `faults`")
@@ -196,13 +227,14 @@ def main():
     tally = Tally()
     try:
         if build(tally):
-            for name, part in parts(engine, options.seed, options.rounds).items():
+            for name, part in parts(engine, cluster, options.seed, options.rounds).items():
                 if not options.parts or name in options.parts:
                     started, before = time.monotonic(), tally.passed + tally.failed
                     part(tally)
                     ran = tally.passed + tally.failed - before
                     print(f"-- {name}: {ran} tests in {time.monotonic() - started:.0f} s", flush=True)
     finally:
+        cluster.down()
         engine.down()
     skipped = f", {tally.skipped} skipped" if tally.skipped else ""
     print(f"{tally.passed} passed, {tally.failed} failed{skipped}")

@@ -62,6 +62,19 @@ class JavaProject(Project):
         return self.calls.read_text().splitlines()
 
 
+def prepare(skiff):
+    """Fetches all that the java-jib example needs to be built, mapped and run without a network."""
+    project = JavaProject().example("java-jib")
+    try:
+        project.warm()
+        for command in ("build", "map"):
+            run([str(skiff), command, "--runtime", "docker"] if command == "build" else [str(skiff), command], project.root,
+                XDG_STATE_HOME=str(project.base / "state"), **project.environment)
+    finally:
+        harness.remove_leftovers(project.image)
+        project.release()
+
+
 class Java(Scenario):
     runtimes = ("docker",)
 
