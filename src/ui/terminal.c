@@ -18,6 +18,8 @@ struct terminal {
 	uint64_t running_ns;
 	char *streamed; /* the image whose build's output is being shown as it comes */
 	char *told;	/* the newest generator's failure: its error says the same once more */
+	char *copied;	/* what the newest copy's line said … */
+	struct strv in; /* … and the instances that it was for: one line for all of them */
 };
 
 enum { PATH_WIDTH = 50, OUTPUT_LINES = 40, COPIES_SHOWN = 3 };
@@ -170,6 +172,20 @@ static char *describe_paths(const json_t *fields)
 	return str_steal(&text);
 }
 
+/* The same into another instance was told with the first one's. */
+static bool was_told(struct terminal *t, const json_t *fields, const char *verb, const char *paths)
+{
+	const char *instance = text_of(fields, "instance");
+	_cleanup_free_ char *copied = xasprintf("%s %s %s", text_of(fields, "image"), verb, paths);
+	bool told = str_equal(copied, t->copied) && !strv_contains(&t->in, instance);
+	if (!told) {
+		replace_string(&t->copied, copied);
+		strv_clear(&t->in);
+	}
+	strv_push(&t->in, instance);
+	return told;
+}
+
 static void on_sync(struct terminal *t, const json_t *fields)
 {
 	const json_t *ms = json_object_get(fields, "ms");
@@ -179,7 +195,8 @@ static void on_sync(struct terminal *t, const json_t *fields)
 		if (t->options.quiet)
 			return;
 		const char *verb = json_object_get(fields, "generated") ? "generated" : "copied";
-		print_line(t, text_of(fields, "image"), verb, GREEN, paths, total);
+		if (!was_told(t, fields, verb, paths))
+			print_line(t, text_of(fields, "image"), verb, GREEN, paths, total);
 		return;
 	}
 	_cleanup_free_ char *message = printable(fields, "message");
@@ -419,6 +436,8 @@ static void terminal_close(void *data)
 {
 	struct terminal *t = data;
 	free(t->told);
+	free(t->copied);
+	strv_release(&t->in);
 	free(t->running);
 	free(t->streamed);
 	free(t);

@@ -78,7 +78,7 @@ class KubernetesProject(Project):
         return self
 
     def release(self):
-        kubectl("delete", "all", "-l", f"app={self.image}", "--wait=false", "--grace-period=1", check=False)
+        kubectl("delete", "deployment", self.image, "--ignore-not-found", "--wait=false", check=False)
         super().release()
 
 

@@ -316,6 +316,7 @@ class Examples(Kubernetes):
         dev = self.dev(project)
         project.replace("public/index.html", "on two pods")
         self.answers(dev, "on two pods", "/", DEADLINE)
+        self.assertEqual(dev.text().count("public/index.html →"), 1, "a line for each thing that happened, not for each pod")
         dev.eventually(lambda: all((cluster.root_of(pod) / "srv/public/index.html").read_text() == "on two pods" for pod in dev.pods()),
                        DEADLINE, "the page in both pods")
         self.assertEqual(len(dev.pods()), 2)
