@@ -40,17 +40,32 @@ def file_in(pod, path, **where):
     return inside(pod, "cat", path, **where)
 
 
-def root_of(pod, namespace="default"):
-    """The root of the pod's container as this machine sees it: for images without any program. Only where the node is this machine."""
+def processes_of(pod, namespace="default"):
+    """The folders in /proc of what runs in the pod's first container. Only where the node is this machine."""
     status = json.loads(kubectl("-n", namespace, "get", "pod", pod, "-o", "json"))["status"]["containerStatuses"][0]
-    container = status["containerID"].split("//")[1]
+    container, found = status["containerID"].split("//")[1], []
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if container in (process / "cgroup").read_text():
-                return process / "root"
+                found.append(process)
         except OSError:
             continue
-    raise Failure(f"no process of {pod} is here")
+    if not found:
+        raise Failure(f"no process of {pod} is here")
+    return found
+
+
+def root_of(pod, namespace="default"):
+    """The root of the pod's container as this machine sees it: for images without any program."""
+    return processes_of(pod, namespace)[0] / "root"
+
+
+def agent_of(pod):
+    """The process id of the session's agent in the pod, as this machine counts."""
+    for process in processes_of(pod):
+        if (process / "cmdline").read_bytes() == b"/.skiff/agent\0":
+            return int(process.name)
+    raise Failure(f"no agent is in {pod}")
 
 
 class KubernetesProject(Project):

@@ -117,6 +117,42 @@ class Many(Kubernetes):
         kubectl("rollout", "status", f"deployment/{project.image}", "--timeout=60s")
         dev.in_all("/srv/index.html", "in the middle", 5)
 
+    def test_one_that_hangs_holds_up_no_other(self):
+        project = self.site().deployment(replicas=3)
+        dev = self.dev(project)
+        project.replace("www/index.html", "one")
+        dev.in_all("/srv/index.html", "one", 3)
+        bad, *good = dev.pods()
+        agent = cluster.agent_of(bad)
+        os.kill(agent, signal.SIGSTOP)
+        try:
+            mark = dev.mark()
+            project.replace("www/index.html", "two")
+            for pod in good:
+                dev.wait("sync", mark, instance=pod, status="succeeded")
+            self.assertEqual([file_in(pod, "/srv/index.html") for pod in good], [b"two", b"two"])
+        finally:
+            os.kill(agent, signal.SIGCONT)
+        dev.in_all("/srv/index.html", "two", 3)
+
+    def test_killed_agents(self):
+        project = self.site().deployment(replicas=2)
+        dev = self.dev(project)
+        for number in range(3):
+            for pod in dev.pods():
+                os.kill(cluster.agent_of(pod), signal.SIGKILL)
+            project.replace("www/index.html", f"after {number}")
+            dev.in_all("/srv/index.html", f"after {number}", 2)
+
+    def test_a_kubelet_that_restarts(self):
+        if "SKIFF_TEST_CONTEXT" in os.environ:
+            self.skipTest("this cluster is not ours to stop")
+        project = self.site().deployment(replicas=2)
+        dev = self.dev(project)
+        subprocess.run(["script/cluster", "restart", "kubelet"], cwd=ROOT, check=True, capture_output=True)
+        project.replace("www/index.html", "after the kubelet")
+        dev.in_all("/srv/index.html", "after the kubelet", 2)
+
     def test_a_crash_loses_nothing(self):
         project = self.site().deployment()
         dev = self.dev(project)
