@@ -195,8 +195,8 @@ struct attach_config {
 
 struct port_forward {
 	char *resource_type, *resource_name, *namespace_, *address; /* address default 127.0.0.1 */
-	unsigned port;						    /* 0 where port_name is given */
 	char *port_name;
+	unsigned port;	     /* 0 where port_name is given */
 	unsigned local_port; /* 0: the same as port, or a free one where taken */
 	struct place place;
 };

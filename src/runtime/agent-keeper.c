@@ -51,6 +51,7 @@ static int find(struct agent_keeper *k, struct cancel *cancel, struct error *err
 	if (k->agent || k->unwanted)
 		return 0;
 	int r = k->ops->look(k->session, k->stale, cancel, err);
+	k->running = r > 0;
 	if (r <= 0 || !may_start(k))
 		return r < 0 ? r : 0;
 	r = k->ops->start(k->session, AGENT_SILENCE_MS << k->slow, &k->agent, cancel, &why);
@@ -89,7 +90,7 @@ int agent_keeper_with(struct agent_keeper *k,
 	}
 	if (!why.code)
 		return error_set(err, ENOTSUP, "no agent runs in %s", k->name);
-	if (may_start(k))
+	if (k->running && may_start(k)) /* in one that was ended it starts again with the container */
 		put_off(k, "does not stay in", &why);
 	return error_move(err, &why);
 }

@@ -30,6 +30,7 @@ struct agent_keeper {
 	bool unwanted;	  /* --no-agent, or there is none for this machine */
 	/* Its own: */
 	struct agent *agent; /* NULL: none is open */
+	bool running;	     /* the container, when it was last looked at */
 	bool stale;	     /* a line broke: what is known may be of before a restart */
 	unsigned failures;   /* since one last worked */
 	unsigned slow;	     /* how often it was silent for too long: maybe its machine is slow */

@@ -156,34 +156,34 @@ static void trouble_is_told_in_words(void **state)
 	(void)state;
 	static const struct {
 		const char *pod;
-		enum pod_trouble trouble;
 		const char *reason;
+		enum pod_trouble trouble;
 		bool previous;
 	} cases[] = {
-		{"{}", POD_FINE, NULL, false},
-		{CONTAINER("\"state\":{\"waiting\":{\"reason\":\"ContainerCreating\"}}"), POD_FINE, NULL, false},
+		{"{}", NULL, POD_FINE, false},
+		{CONTAINER("\"state\":{\"waiting\":{\"reason\":\"ContainerCreating\"}}"), NULL, POD_FINE, false},
 		{CONTAINER("\"state\":{\"running\":{}},\"restartCount\":1,\"lastState\":{\"terminated\":{\"exitCode\":"
 			   "1}}"),
-		 POD_FINE, NULL, false},
-		{CONTAINER("\"state\":{\"terminated\":{\"exitCode\":0,\"reason\":\"Completed\"}}"), POD_FINE, NULL,
+		 NULL, POD_FINE, false},
+		{CONTAINER("\"state\":{\"terminated\":{\"exitCode\":0,\"reason\":\"Completed\"}}"), NULL, POD_FINE,
 		 false},
-		{CONTAINER("\"state\":{\"waiting\":{\"reason\":\"ErrImagePull\",\"message\":\"m\"}}"), POD_BROKEN,
-		 "pod p: container c: can't get its image i:1 (ErrImagePull): m", false},
-		{CONTAINER("\"state\":{\"waiting\":{\"reason\":\"CreateContainerConfigError\"}}"), POD_BROKEN,
-		 "pod p: container c: it can't be created (CreateContainerConfigError)", false},
-		{CONTAINER("\"state\":{\"terminated\":{\"exitCode\":137,\"reason\":\"OOMKilled\"}}"), POD_CRASHED,
-		 "pod p: the program of container c ended (exit 137, OOMKilled)", false},
+		{CONTAINER("\"state\":{\"waiting\":{\"reason\":\"ErrImagePull\",\"message\":\"m\"}}"),
+		 "pod p: container c: can't get its image i:1 (ErrImagePull): m", POD_BROKEN, false},
+		{CONTAINER("\"state\":{\"waiting\":{\"reason\":\"CreateContainerConfigError\"}}"),
+		 "pod p: container c: it can't be created (CreateContainerConfigError)", POD_BROKEN, false},
+		{CONTAINER("\"state\":{\"terminated\":{\"exitCode\":137,\"reason\":\"OOMKilled\"}}"),
+		 "pod p: the program of container c ended (exit 137, OOMKilled)", POD_CRASHED, false},
 		{CONTAINER("\"state\":{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}},\"lastState\":{\"terminated\":{"
 			   "\"exitCode\":2,\"reason\":"
 			   "\"Error\"}}"),
-		 POD_CRASHED, "pod p: the program of container c ended (exit 2)", true},
+		 "pod p: the program of container c ended (exit 2)", POD_CRASHED, true},
 		{"{\"metadata\":{\"name\":\"p\"},\"status\":{\"conditions\":[{\"type\":\"PodScheduled\",\"status\":"
 		 "\"False\",\"reason\":"
 		 "\"Unschedulable\",\"message\":\"full\"}]}}",
-		 POD_UNPLACED, "pod p: no node takes it: full", false},
+		 "pod p: no node takes it: full", POD_UNPLACED, false},
 		{"{\"metadata\":{\"name\":\"p\"},\"status\":{\"phase\":\"Failed\",\"reason\":\"Evicted\",\"message\":"
 		 "\"m\"}}",
-		 POD_BROKEN, "pod p failed: Evicted: m", false},
+		 "pod p failed: Evicted: m", POD_BROKEN, false},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		json_t *pod = json(cases[i].pod);
