@@ -241,6 +241,20 @@ class Living(Kubernetes):
         project.replace("www/index.html", "two")
         dev.in_all("/srv/index.html", "two", 2)
 
+    def test_hooks_in_containers(self):
+        project = self.site(MANUAL + "\nhooks:\n  after:\n  - container: {command: [/bin/busybox, cp, /srv/index.html, /srv/hooked]}")
+        project.deployment(replicas=2)
+        dev = self.dev(project)
+        project.replace("www/index.html", "hooked")
+        dev.in_all("/srv/hooked", "hooked", 2)
+
+    def test_what_crashed_before_is_heard(self):
+        """A program that ends after a while: what it said last comes, also from a container that nobody listened to."""
+        project = self.site().deployment(container="command: [/bin/busybox, sh, -c, 'echo alive; /bin/busybox sleep 6; echo the last words; exit 1']")
+        dev = self.dev(project)
+        dev.says("alive", DEADLINE)
+        dev.says("the last words", DEADLINE)
+
     def test_logs_and_ports(self):
         project = self.site().deployment(container="command: [/bin/busybox, sh, -c, 'echo up and well; exec /bin/busybox httpd -f -p 8080 -h /srv']\n"
                                                    "ports: [{containerPort: 8080}]")
