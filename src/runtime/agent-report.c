@@ -51,8 +51,7 @@ static const struct {
 	enum wire_reason reason;
 	const char *words, *help;
 } reasons[] = {
-	{WIRE_REASON_READ_ONLY, "its file system is read-only",
-	 "run it with a writable one in development, or mount a writable volume there"},
+	{WIRE_REASON_READ_ONLY, "its file system is read-only", NULL}, /* the way out is the runtime's, by EROFS */
 	{WIRE_REASON_MOUNT, "something is mounted there", NULL},
 	{WIRE_REASON_BUSY, "it is a program that runs, in a place where it can only be written over",
 	 "rebuild the image"},
