@@ -65,9 +65,4 @@ int agent_keeper_ping(struct agent_keeper *keeper, struct cancel *cancel, struct
 /* The program that `agent supervise` started gets the signal, or is started anew (0). -ENOTSUP: no agent can be reached, or none supervises it. */
 int agent_keeper_supervise(struct agent_keeper *keeper, int signal, struct cancel *cancel, struct error *err);
 
-/* -EINVAL with words for a destination that is none (path_is_safe_destination). */
-int carry_check(const struct carry *carry, struct error *err);
-/* The first failure, as the call's own; 0 where there is none. */
-int carry_report_failure(const struct carry_report *report, struct error *err);
-
 #endif

@@ -4,22 +4,7 @@
 #include "base/file.h"
 #include "base/path.h"
 #include "runtime/agent-keeper.h"
-
-int carry_check(const struct carry *carry, struct error *err)
-{
-	for (size_t i = 0; i < carry->len; i++)
-		if (!path_is_safe_destination(carry->items[i].dest))
-			return error_set(err, EINVAL, "not a destination: %s", carry->items[i].dest);
-	return 0;
-}
-
-int carry_report_failure(const struct carry_report *report, struct error *err)
-{
-	for (size_t i = 0; i < report->len; i++)
-		if (report->results[i].code)
-			return error_set(err, report->results[i].code, "%s", report->results[i].message);
-	return 0;
-}
+#include "runtime/carry.h"
 
 /* Who owns what; what names nobody is not carried. */
 static int find_owners(struct agent_keeper *k, const struct carry *carry, struct agent_item *items,

@@ -2,7 +2,10 @@
 
 #include "runtime/agent-line.h"
 
-enum { HELLO_MS = 30000 }; /* for a container's engine to start a program where much else goes on */
+enum {
+	HELLO_MS = 30000,	/* for a container's engine to start a program where much else goes on */
+	SILENCE_LOOK_MS = 1000, /* without a byte, before it is asked how the container is */
+};
 
 void agent_begin(struct agent *agent, size_t count,
 		 void (*take)(void *data, size_t index, const struct wire_message *message), void *data,
@@ -80,8 +83,22 @@ static int take_bytes(void *data, const void *bytes, size_t len)
 /* Sends *out, or waits for what comes. */
 static int turn(struct agent *agent, const char **out, size_t *len)
 {
-	return agent->transport.turn(agent->transport.data, out, len, take_bytes, agent, agent->cancel,
-				     agent->patience_ms, agent->err);
+	const struct agent_transport *line = &agent->transport;
+	for (unsigned waited = 0;; waited += SILENCE_LOOK_MS) {
+		unsigned left = agent->patience_ms - waited;
+		bool last = !line->silent || left <= SILENCE_LOOK_MS;
+		CLEANUP(error_clear) struct error why = {0};
+		int r = line->turn(line->data, out, len, take_bytes, agent, agent->cancel,
+				   last ? left : SILENCE_LOOK_MS, &why);
+		if (r == -ETIMEDOUT && last)
+			return error_set(agent->err, ETIMEDOUT, "the agent has said nothing for %u s",
+					 agent->patience_ms / 1000);
+		if (r != -ETIMEDOUT)
+			return r < 0 && why.code ? error_move(agent->err, &why) : r; /* else said by take_bytes */
+		r = line->silent(line->data, agent->cancel, agent->err);
+		if (r < 0)
+			return r;
+	}
 }
 
 int agent_flush(struct agent *agent)

@@ -15,6 +15,9 @@ struct agent_transport {
 	/* Sends from the front of *out, hands on what came, waits for one of both; as docker_stream_turn. */
 	int (*turn)(void *data, const char **out, size_t *len, int (*take)(void *data, const void *bytes, size_t len),
 		    void *take_data, struct cancel *cancel, unsigned timeout_ms, struct error *err);
+	/* Asked each second that nothing comes while an answer is due: 0, there is no reason not to wait on; else why none will come (-EPIPE: what runs there ended;
+	 * -EBUSY: it is paused). NULL: nobody can tell. */
+	int (*silent)(void *data, struct cancel *cancel, struct error *err);
 	void (*close)(void *data);
 };
 

@@ -1,5 +1,50 @@
+#include "runtime/carry.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/path.h"
 #include "base/vec.h"
-#include "runtime/runtime.h"
+
+const char carry_delete_script[] =
+	"for p; do p=$(printf '%b.' \"$p\"); rm -rf -- \"${p%.}\" || s=1; done; exit ${s:-0}";
+
+int carry_check(const struct carry *carry, struct error *err)
+{
+	for (size_t i = 0; i < carry->len; i++)
+		if (!path_is_safe_destination(carry->items[i].dest))
+			return error_set(err, EINVAL, "not a destination: %s", carry->items[i].dest);
+	return 0;
+}
+
+int carry_report_failure(const struct carry_report *report, struct error *err)
+{
+	for (size_t i = 0; i < report->len; i++)
+		if (report->results[i].code)
+			return error_set(err, report->results[i].code, "%s", report->results[i].message);
+	return 0;
+}
+
+int carry_meant(const char *words, int otherwise)
+{
+	static const struct {
+		const char *words;
+		int code;
+	} meanings[] = {
+		{"no space left on device", ENOSPC},
+		{"read-only", EROFS},
+		{"permission denied", EACCES},
+		{"operation not permitted", EPERM},
+		{"not a directory", ENOTDIR},
+		{"device or resource busy", EBUSY},
+		{"is paused", EBUSY},
+		{"file name too long", ENAMETOOLONG},
+	};
+	for (size_t i = 0; words && i < ARRAY_LEN(meanings); i++)
+		if (strcasestr(words, meanings[i].words))
+			return meanings[i].code;
+	return otherwise;
+}
 
 void carry_release(struct carry *carry)
 {

@@ -2,10 +2,9 @@
 #include <errno.h>
 
 #include "base/ustar.h"
+#include "runtime/carry.h"
 #include "runtime/docker-instances.h"
 #include "runtime/docker-session.h"
-
-enum { SILENCE_LOOK_MS = 1000 }; /* without a byte, before the engine is asked how the container is */
 
 static ssize_t give_tar(void *data, void *buffer, size_t cap)
 {
@@ -47,8 +46,9 @@ struct agent_stream {
 };
 
 /* A container that is paused, or ended, will not answer. */
-static int look_why_silent(struct session *s, struct cancel *cancel, struct error *err)
+static int look_why_silent(void *data, struct cancel *cancel, struct error *err)
 {
+	struct session *s = ((struct agent_stream *)data)->session;
 	CLEANUP(error_clear) struct error why = {0};
 	bool paused = false, running = false;
 	int r = docker_state(s, &running, &paused, cancel, &why);
@@ -64,20 +64,7 @@ static int stream_turn(void *data, const char **out, size_t *len,
 		       unsigned timeout_ms, struct error *err)
 {
 	struct agent_stream *line = data;
-	for (unsigned waited = 0;; waited += SILENCE_LOOK_MS) {
-		unsigned left = timeout_ms - waited;
-		CLEANUP(error_clear) struct error why = {0};
-		int r = docker_stream_turn(line->stream, out, len, take, take_data, cancel,
-					   left < SILENCE_LOOK_MS ? left : SILENCE_LOOK_MS, &why);
-		if (r == -ETIMEDOUT && left > SILENCE_LOOK_MS)
-			r = look_why_silent(line->session, cancel, &why);
-		else if (r != -ETIMEDOUT)
-			return r < 0 && why.code ? error_move(err, &why) : r; /* else said by who took the bytes */
-		if (r == -ETIMEDOUT)
-			return error_set(err, ETIMEDOUT, "the agent has said nothing for %u s", timeout_ms / 1000);
-		if (r < 0)
-			return error_move(err, &why);
-	}
+	return docker_stream_turn(line->stream, out, len, take, take_data, cancel, timeout_ms, err);
 }
 
 static void stream_close(void *data)
@@ -98,7 +85,10 @@ static int start_agent(struct session *s, const struct agent_program *program, b
 		return r;
 	struct agent_stream *line = xmalloc(sizeof(*line));
 	*line = (struct agent_stream){s, stream};
-	struct agent_transport transport = {.data = line, .turn = stream_turn, .close = stream_close};
+	struct agent_transport transport = {.data = line,
+					    .turn = stream_turn,
+					    .silent = look_why_silent,
+					    .close = stream_close};
 	return agent_open(transport, program, patience_ms, agent, cancel, err);
 }
 

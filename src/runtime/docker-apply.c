@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/path.h"
+#include "runtime/carry.h"
 #include "runtime/docker-session.h"
 #include "runtime/source.h"
 #include "runtime/tar.h"
@@ -48,28 +49,6 @@ static bool is_refusal(int r)
 	return false;
 }
 
-/* The engine says "500" and means this. */
-static int meant(int r, const char *words)
-{
-	static const struct {
-		const char *words;
-		int code;
-	} meanings[] = {
-		{"no space left on device", ENOSPC},
-		{"read-only", EROFS},
-		{"permission denied", EACCES},
-		{"operation not permitted", EPERM},
-		{"not a directory", ENOTDIR},
-		{"device or resource busy", EBUSY},
-		{"is paused", EBUSY},
-		{"file name too long", ENAMETOOLONG},
-	};
-	for (size_t i = 0; i < ARRAY_LEN(meanings); i++)
-		if (words && strcasestr(words, meanings[i].words))
-			return meanings[i].code;
-	return -r;
-}
-
 static int send_tar(struct applying *a, const size_t *indices, size_t count, const char *base, enum docker_way way,
 		    struct error *err)
 {
@@ -105,7 +84,7 @@ static int send_items(struct applying *a, const size_t *indices, size_t count, c
 		return 0;
 	if (!is_refusal(r))
 		return error_move(err, &why);
-	int code = meant(r, why.message);
+	int code = carry_meant(why.message, -r);
 	if (count > 1 && code != ENOSPC) {
 		r = send_items(a, indices, count / 2, base, way, err);
 		return r < 0 ? r : send_items(a, indices + count / 2, count - count / 2, base, way, err);
@@ -181,23 +160,22 @@ static int write_in_place(struct applying *a, size_t index, struct error *err)
 	}
 	if (r < 0 && r != -ENOENT && !is_refusal(r))
 		return error_move(err, &why);
-	item_failed(a, index, r > 0 ? meant(-EIO, str_text(&words)) : EBUSY, r > 0 ? str_text(&words) : why.message,
-		    NULL);
+	item_failed(a, index, r > 0 ? carry_meant(str_text(&words), EIO) : EBUSY,
+		    r > 0 ? str_text(&words) : why.message, NULL);
 	return 0;
 }
 
 /* rm of paths. The exit status; -ENOENT: there is no rm. */
 static int run_rm(struct applying *a, const size_t *indices, size_t count, struct str *words, struct error *err)
 {
-	static const char script[] =
-		"for p; do p=$(printf '%b.' \"$p\"); rm -rf -- \"${p%.}\" || s=1; done; exit ${s:-0}";
 	bool plain = true;
 	CLEANUP(strv_release) struct strv argv = {0};
 	for (size_t i = 0; i < count; i++) {
 		const char *dest = a->carry->items[indices[i]].dest;
 		plain = plain && utf8_valid(dest, strlen(dest));
 	}
-	const char *const plain_head[] = {"rm", "-rf", "--", NULL}, *const script_head[] = {"sh", "-c", script, "sh",
+	const char *const plain_head[] = {"rm", "-rf", "--", NULL}, *const script_head[] = {"sh", "-c",
+											    carry_delete_script, "sh",
 											    NULL};
 	for (const char *const *word = plain ? plain_head : script_head; *word; word++)
 		strv_push(&argv, *word);
@@ -233,7 +211,7 @@ static int delete_batch(struct applying *a, const size_t *indices, size_t count,
 	bool missing = r == -ENOENT && why.message && !strstr(why.message, "No such container");
 	if (r == -ENOENT && !missing)
 		return error_move(err, &why);
-	int code = missing ? ENOTSUP : r > 0 ? meant(-EIO, str_text(&words)) : meant(r, why.message);
+	int code = missing ? ENOTSUP : r > 0 ? carry_meant(str_text(&words), EIO) : carry_meant(why.message, -r);
 	for (size_t i = 0; i < count; i++)
 		item_failed(a, indices[i], code,
 			    missing ? "the container has no rm to delete it with"

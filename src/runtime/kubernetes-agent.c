@@ -5,7 +5,7 @@
 #include "base/ustar.h"
 #include "runtime/kubernetes-session.h"
 
-enum { WORDS_MAX = 4 << 10, ANSWER_MAX = 1 << 10, SILENCE_LOOK_MS = 1000 };
+enum { ANSWER_MAX = 1 << 10 };
 
 /* Where a copy may go, in this order. With tar each is tried in turn, 50 ms each. */
 static const char *const places[] = {"/", "/tmp", "/dev/shm", "/var/tmp", "/run"};
@@ -17,8 +17,9 @@ struct agent_stream {
 	struct kubernetes_stream *stream;
 };
 
-static int look_why_silent(struct session *s, struct cancel *cancel, struct error *err)
+static int look_why_silent(void *data, struct cancel *cancel, struct error *err)
 {
+	struct session *s = ((struct agent_stream *)data)->session;
 	CLEANUP(error_clear) struct error why = {0};
 	json_t *pod = NULL;
 	int r = kubernetes_pod(s->kubernetes, s->namespace_, s->pod, &pod, cancel, &why);
@@ -36,20 +37,7 @@ static int stream_turn(void *data, const char **out, size_t *len,
 		       unsigned timeout_ms, struct error *err)
 {
 	struct agent_stream *line = data;
-	for (unsigned waited = 0;; waited += SILENCE_LOOK_MS) {
-		unsigned left = timeout_ms - waited;
-		CLEANUP(error_clear) struct error why = {0};
-		int r = kubernetes_stream_turn(line->stream, out, len, take, take_data, cancel,
-					       left < SILENCE_LOOK_MS ? left : SILENCE_LOOK_MS, &why);
-		if (r == -ETIMEDOUT && left > SILENCE_LOOK_MS)
-			r = look_why_silent(line->session, cancel, &why);
-		else if (r != -ETIMEDOUT)
-			return r < 0 && why.code ? error_move(err, &why) : r; /* else said by who took the bytes */
-		if (r == -ETIMEDOUT)
-			return error_set(err, ETIMEDOUT, "the agent has said nothing for %u s", timeout_ms / 1000);
-		if (r < 0)
-			return error_move(err, &why);
-	}
+	return kubernetes_stream_turn(line->stream, out, len, take, take_data, cancel, timeout_ms, err);
 }
 
 static void stream_close(void *data)
@@ -69,7 +57,10 @@ static int start_agent(struct session *s, const char *path, bool unlink, const s
 		return r;
 	struct agent_stream *line = xmalloc(sizeof(*line));
 	*line = (struct agent_stream){s, stream};
-	struct agent_transport transport = {.data = line, .turn = stream_turn, .close = stream_close};
+	struct agent_transport transport = {.data = line,
+					    .turn = stream_turn,
+					    .silent = look_why_silent,
+					    .close = stream_close};
 	r = agent_open(transport, program, patience_ms, agent, cancel, err);
 	if (r >= 0) {
 		free(s->user);

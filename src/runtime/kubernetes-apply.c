@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "runtime/carry.h"
 #include "runtime/kubernetes-session.h"
 #include "runtime/tar.h"
 
@@ -20,23 +21,6 @@ struct applying {
 	size_t *indices;
 	struct cancel *cancel;
 };
-
-/* What programs say, and mean by it. */
-static int meant(const char *words)
-{
-	static const struct {
-		const char *words;
-		int code;
-	} meanings[] = {
-		{"no space left on device", ENOSPC},  {"read-only", EROFS},	    {"permission denied", EACCES},
-		{"operation not permitted", EPERM},   {"not a directory", ENOTDIR}, {"device or resource busy", EBUSY},
-		{"file name too long", ENAMETOOLONG},
-	};
-	for (size_t i = 0; i < ARRAY_LEN(meanings); i++)
-		if (strcasestr(words, meanings[i].words))
-			return meanings[i].code;
-	return EIO;
-}
 
 static void item_failed(struct applying *a, size_t index, int code, const char *words)
 {
@@ -87,7 +71,7 @@ static int send_items(struct applying *a, const size_t *indices, size_t count, s
 	}
 	if (r < 0)
 		return r;
-	int code = r > 0 ? meant(str_text(&words)) : 0;
+	int code = r > 0 ? carry_meant(str_text(&words), EIO) : 0;
 	if (r > 0 && count > 1 && code != ENOSPC) {
 		r = send_items(a, indices, count / 2, err);
 		return r < 0 ? r : send_items(a, indices + count / 2, count - count / 2, err);
@@ -100,9 +84,7 @@ static int send_items(struct applying *a, const size_t *indices, size_t count, s
 
 static int delete_batch(struct applying *a, const size_t *indices, size_t count, struct error *err)
 {
-	static const char *const head[] = {
-		"sh", "-c", "for p; do p=$(printf '%b.' \"$p\"); rm -rf -- \"${p%.}\" || s=1; done; exit ${s:-0}",
-		"sh"};
+	const char *const head[] = {"sh", "-c", carry_delete_script, "sh"};
 	CLEANUP(strv_release) struct strv argv = {0};
 	CLEANUP(str_release) struct str words = {.max = WORDS_MAX};
 	for (size_t i = 0; i < ARRAY_LEN(head); i++)
@@ -125,7 +107,7 @@ static int delete_batch(struct applying *a, const size_t *indices, size_t count,
 		return 0;
 	}
 	for (size_t i = 0; r != 0 && i < count; i++)
-		item_failed(a, indices[i], missing ? ENOTSUP : meant(str_text(&words)),
+		item_failed(a, indices[i], missing ? ENOTSUP : carry_meant(str_text(&words), EIO),
 			    missing ? "the container has no sh and rm to delete it with" : str_text(&words));
 	return 0;
 }

@@ -1,4 +1,5 @@
 #include "runtime/kubernetes.h"
+#include "runtime/carry.h"
 
 #include <errno.h>
 

@@ -382,6 +382,60 @@ static void runs_fifty_at_once(void **state)
 	loop_free(loop);
 }
 
+struct waiter {
+	int *pipe; /* all of them read from it: none ends before each has begun */
+	unsigned *done;
+	struct loop *loop;
+};
+
+static void wait_for_a_byte(void *data)
+{
+	char byte;
+	const struct waiter *waiter = data;
+	assert_int_equal(read(waiter->pipe[0], &byte, 1), 1);
+}
+
+static void let_all_go(void *data)
+{
+	char bytes[2 * LOOP_WORKERS] = {0};
+	const struct waiter *waiter = data;
+	assert_int_equal(write(waiter->pipe[1], bytes, sizeof(bytes)), sizeof(bytes));
+}
+
+static void count_waiter(void *data)
+{
+	const struct waiter *waiter = data;
+	if (++*waiter->done == 2 * LOOP_WORKERS)
+		loop_stop(waiter->loop);
+}
+
+static void nothing(void *data)
+{
+	(void)data;
+}
+
+/* More of them than there are workers wait, and a job is done all the same. */
+static void threads_take_no_worker(void **state)
+{
+	(void)state;
+	int pipe_[2];
+	unsigned done = 0;
+	struct loop *loop = loop_new();
+	struct waiter waiter = {pipe_, &done, loop};
+	assert_int_equal(pipe(pipe_), 0);
+	for (int i = 0; i < 2 * LOOP_WORKERS; i++)
+		loop_thread(loop, wait_for_a_byte, count_waiter, &waiter);
+	loop_job(loop, nothing, let_all_go, &waiter);
+	struct timer *keep = timer_new(loop, nothing, NULL); /* posts alone hold no loop */
+	timer_start(keep, 60000);
+	loop_run(loop);
+	assert_int_equal(done, 2 * LOOP_WORKERS);
+	timer_free(keep);
+	loop_free(loop);
+	close(pipe_[0]);
+	close(pipe_[1]);
+}
+
 static void free_own_timer(void *data)
 {
 	struct counter *c = data;
@@ -552,6 +606,7 @@ int main(void)
 		cmocka_unit_test(times_out),
 		cmocka_unit_test(talks_to_a_connected_program),
 		cmocka_unit_test(runs_fifty_at_once),
+		cmocka_unit_test(threads_take_no_worker),
 		cmocka_unit_test(ends_when_nothing_is_left),
 		cmocka_unit_test(posts_arrive_in_order),
 		cmocka_unit_test(watches_descriptors),
