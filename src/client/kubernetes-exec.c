@@ -83,10 +83,15 @@ static int open_websocket(struct kubernetes *k, const struct kubernetes_containe
 				       NULL};
 	const struct http_request request = {.method = "GET", .target = target, .headers = headers};
 	const struct http_receiver receiver = {.head = check_handshake, .data = s};
-	int r = kubernetes_exchange(k, &request, &receiver, &s->connection, cancel, KUBERNETES_IDLE_MS, err);
+	CLEANUP(error_clear) struct error why = {0};
+	int r = kubernetes_exchange(k, &request, &receiver, &s->connection, cancel, KUBERNETES_IDLE_MS, &why);
 	if (r >= 0 && !s->accepted)
-		r = error_set(err, EPROTO, "the cluster does not open a line into %s", in->pod);
-	return r < 0 ? r : 0;
+		r = error_set(&why, EPROTO, "the cluster does not open a line into %s", in->pod);
+	if (r >= 0)
+		return 0;
+	if (r != -EACCES && r != -ECANCELED) /* whatever it is, it says nothing of the program */
+		why.code = EAGAIN;
+	return error_move(err, &why);
 }
 
 static void child_argv(const struct kubernetes *k, const struct kubernetes_container *in, const char *const *program,
@@ -183,6 +188,34 @@ static int take_frames(void *data, const void *bytes, size_t len)
 	return event;
 }
 
+int kubernetes_why_not_run(const char *words)
+{
+	static const struct {
+		const char *words;
+		int code;
+	} meanings[] = {
+		{"dial ", EAGAIN}, /* a socket is a file, too */
+		{"executable file", ENOENT},
+		{"no such file or directory", ENOENT},
+		{"permission denied", ENOEXEC},
+		{"exec format error", ENOEXEC},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(meanings); i++)
+		if (strcasestr(words, meanings[i].words))
+			return meanings[i].code;
+	return EAGAIN;
+}
+
+/* The kubelet's words without what the API server asked it. */
+static const char *without_request(const char *message)
+{
+	static const char request[] = "error sending request: ", internal[] = "Internal error occurred: ";
+	const char *at = strstr(message, request), *end = at ? strstr(at, "\": ") : NULL;
+	if (end)
+		return end + 3;
+	return str_starts_with(message, internal) ? message + sizeof(internal) - 1 : message;
+}
+
 /* How the program ended: its exit code, or a negative errno with the server's words. */
 static int end_status(const struct kubernetes_stream *s, struct error *err)
 {
@@ -198,14 +231,11 @@ static int end_status(const struct kubernetes_stream *s, struct error *err)
 			r = (int)strtol(code, NULL, 10) & 0xff;
 	}
 	if (r < 0 && !message)
-		error_set(err, EPIPE, "the line into the container broke");
+		r = error_set(err, EPIPE, "the line into the container broke");
 	else if (r < 0)
-		r = error_set(err,
-			      strstr(message, "executable file not found") || strstr(message, "no such file") ? ENOENT
-													      : EIO,
-			      "%s", message);
+		r = error_set(err, kubernetes_why_not_run(message), "%s", without_request(message));
 	json_decref(status);
-	return r < 0 && err && err->code ? -err->code : r;
+	return r;
 }
 
 static int why_ended(const struct kubernetes_stream *s, struct error *err)
@@ -214,8 +244,8 @@ static int why_ended(const struct kubernetes_stream *s, struct error *err)
 	int status = s->status.len ? end_status(s, &why) : 0;
 	if (s->words.len)
 		return error_set(err, EPIPE, "%s", str_text(&s->words));
-	if (why.message)
-		return error_set(err, EPIPE, "%s", why.message);
+	if (status < 0)
+		return error_move(err, &why);
 	return error_set(err, EPIPE, "the program in the container ended (exit %d)", status);
 }
 
@@ -315,21 +345,31 @@ static int run_to_end(struct kubernetes_stream *s, const struct kubernetes_exec 
 	return end_status(s, err);
 }
 
+struct child_words {
+	struct str *errors; /* all of them; may be NULL */
+	char *last;	    /* line */
+};
+
 static void child_error(void *data, int stream, const char *line, size_t len)
 {
-	struct str *errors = data;
-	if (stream == 2) {
-		str_add_bytes(errors, line, len);
-		str_add_char(errors, '\n');
+	struct child_words *words = data;
+	if (stream != 2)
+		return;
+	if (words->errors) {
+		str_add_bytes(words->errors, line, len);
+		str_add_char(words->errors, '\n');
 	}
+	free(words->last);
+	words->last = xstrdup(line);
 }
 
-/* kubectl ends as the program did; its own failures are 1 with words. All input is had first. */
+/* kubectl ends as the program did, and says so; its own failures are 1 with other words. All input is had first. */
 static int run_child(const struct kubernetes *k, const struct kubernetes_container *in,
 		     const struct kubernetes_exec *exec, struct cancel *cancel, struct error *err)
 {
 	CLEANUP(strv_release) struct strv argv = {0};
-	CLEANUP(str_release) struct str input = {.max = KUBERNETES_ANSWER_MAX}, words = {.max = WORDS_MAX};
+	CLEANUP(str_release) struct str input = {.max = KUBERNETES_ANSWER_MAX};
+	struct child_words words = {.errors = exec->errors};
 	ssize_t n = exec->produce ? 1 : 0;
 	while (n > 0) {
 		char *room = str_reserve(&input, PIECE);
@@ -344,9 +384,13 @@ static int run_child(const struct kubernetes *k, const struct kubernetes_contain
 					  .input_len = exec->produce ? input.len : exec->input_len,
 					  .output = exec->output,
 					  .line = child_error,
-					  .data = exec->errors ? exec->errors : &words,
+					  .data = &words,
 					  .cancel = cancel};
-	return process_run(&spec, err);
+	int r = process_run(&spec, err);
+	if (r > 0 && words.last && !strstr(words.last, "terminated with exit code"))
+		r = error_set(err, kubernetes_why_not_run(words.last), "%s", words.last);
+	free(words.last);
+	return r;
 }
 
 int kubernetes_exec_run(struct kubernetes *k, const struct kubernetes_container *in, const struct kubernetes_exec *exec,

@@ -18,6 +18,10 @@ int kubernetes_exchange(struct kubernetes *kubernetes, const struct http_request
 			const struct http_receiver *receiver, struct http_connection **connection,
 			struct cancel *cancel, unsigned timeout_ms, struct error *err);
 
+/* The errno (kubernetes_exec_run's) that words of a program that did not run mean: those of container runtimes (runc, crun) tell of the program, all others of
+ * who could not ask one. */
+int kubernetes_why_not_run(const char *words);
+
 /* Splits what comes into lines, without their ends, for `line`; -EPROTO for one longer than KUBERNETES_LINE_MAX. */
 struct line_splitter {
 	struct str line;

@@ -73,18 +73,20 @@ struct kubernetes_exec {
 	struct str *errors; /* stderr; may be NULL */
 };
 /* Runs a program in a running container: by WebSocket (v5.channel.k8s.io; on a server that only has v4, whose streams have no end of input, by `kubectl exec` where
- * there is input), by `kubectl exec -i` where the role forbids the GET. Exit status (>= 0), or a negative errno: -ENOENT also where the
- * program does not exist in the container. */
+ * there is input), by `kubectl exec -i` where the role forbids the GET. Exit status (>= 0), or a negative errno: -ENOENT, there is no such program in the
+ * container; -ENOEXEC, it can't be started; -EAGAIN with the server's words, whatever keeps the cluster from running anything there (the pod is gone, its
+ * kubelet is away): that says nothing of the program; -EPIPE, the line broke; -ECANCELED. */
 int kubernetes_exec_run(struct kubernetes *kubernetes, const struct kubernetes_container *in,
 			const struct kubernetes_exec *exec, struct cancel *cancel, struct error *err);
 
-/* A program in a running container that goes on, its stdin and stdout a line for the caller: as docker_stream (docker.h). By one thread at a time. */
+/* A program in a running container that goes on, its stdin and stdout a line for the caller: as docker_stream (docker.h). By one thread at a time. Errors
+ * are those of kubernetes_exec_run; what the program itself is kept by may come only with the first turn. */
 struct kubernetes_stream;
 int kubernetes_stream_open(struct kubernetes *kubernetes, const struct kubernetes_container *in,
 			   const char *const *argv, struct kubernetes_stream **stream, struct cancel *cancel,
 			   struct error *err);
 /* As http_stream_turn (net/connection.h): sends from the front of *out, hands on pieces of stdout, waits until one of both happened. -EPIPE at the program's end: the
- * error has what it said on stderr, or the server's words. */
+ * error has what it said on stderr, or how it ended; as kubernetes_exec_run where it did not run. */
 int kubernetes_stream_turn(struct kubernetes_stream *stream, const char **out, size_t *len,
 			   int (*take)(void *data, const void *bytes, size_t len), void *data, struct cancel *cancel,
 			   unsigned timeout_ms, struct error *err);

@@ -277,7 +277,9 @@ static void take_list(struct dev *dev, const struct instances *found)
 /* The engine does not answer. It is asked again once it is back (follow); what an instance lacks until then is an error that stands. */
 static void list_failed(struct dev *dev, const struct error *err)
 {
-	tell_warning(dev, err->message);
+	if (!str_equal(err->message, dev->list_problem))
+		tell_warning(dev, err->message);
+	replace_string(&dev->list_problem, err->message);
 	for vec_each (lane, &dev->lanes)
 		for vec_each (instance, &(*lane)->instances)
 			if ((*instance)->behind && !(*instance)->session)

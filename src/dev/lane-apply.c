@@ -29,7 +29,7 @@ static int run_container_hooks(struct apply_job *job, const struct hook_list *ho
 		CLEANUP(str_release) struct str output = {.max = 64 << 10};
 		int r = ops->run(job->instance->session, (const char *const *)hook->command.items, &output,
 				 job->batch->lane->dev->cancel, &job->err);
-		job->hook_failed = r != 0;
+		job->hook_failed = r != 0 && r != -EAGAIN;
 		if (r < 0)
 			return r;
 		if (r > 0)
@@ -178,7 +178,9 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 	}
 	bool broken = job->report.len == 0 && !job->hook_failed; /* the line, not a file: it may come back */
 	bool again = broken && lane_retry_later(lane);
-	if (!again || job->r != -ENOENT) /* a container that is being replaced: the next list tells of that */
+	bool told = job->instance->unreachable && job->batch->candidates.len == 0;
+	job->instance->unreachable = broken;
+	if (!(told && broken) && (!again || job->r != -ENOENT)) /* a container that is being replaced: the list tells */
 		tell_sync(job->instance, job->carry, &job->report, "failed", &job->batch->story, message);
 	if (again) {
 		lane->dev->runtime->ops->close(steal(&job->instance->session));
@@ -187,14 +189,14 @@ static void apply_failed(struct lane *lane, struct apply_job *job)
 	job->instance->stuck = true;
 	if (!job->hook_failed && rebuild_helps(lane, job))
 		lane_want_build(lane, message);
-	else
+	else if (!(told && broken && lane->error)) /* one of many that are away */
 		lane_set_error(lane, "sync", message);
 }
 
 static void apply_succeeded(struct lane *lane, struct apply_job *job)
 {
 	struct lane_instance *instance = job->instance;
-	instance->stuck = instance->unfinished = false;
+	instance->stuck = instance->unfinished = instance->unreachable = false;
 	instance->unverified = true;
 	if (!job->running && !has_nothing_to_do(job)) { /* started again: whether it stays is news */
 		instance->exit_untold = true;

@@ -10,18 +10,26 @@
 static void retry_now(void *data)
 {
 	struct lane *lane = data;
+	for vec_each (instance, &lane->instances)
+		(*instance)->stuck = (*instance)->stuck && !(*instance)->unreachable;
 	instances_refresh(lane->dev); /* the instance may be gone by now, or be another */
 	lane_step(lane);
 }
 
-enum { RETRY_FIRST_MS = 200, RETRIES_MAX = 6 };
+enum { RETRY_FIRST_MS = 200, RETRIES_MAX = 6, RETRY_ON_MS = 10000 };
 
 bool lane_retry_later(struct lane *lane)
 {
-	if (lane->retries == RETRIES_MAX)
-		return false;
-	timer_start(lane->retry, (uint64_t)RETRY_FIRST_MS << lane->retries++);
-	return true;
+	bool soon = lane->retries < RETRIES_MAX;
+	timer_start(lane->retry, soon ? (uint64_t)RETRY_FIRST_MS << lane->retries : RETRY_ON_MS);
+	lane->retries = soon ? lane->retries + 1 : RETRIES_MAX + 1;
+	return soon;
+}
+
+/* For a moment that the rest waits for. */
+static bool retries_soon(const struct lane *lane)
+{
+	return timer_running(lane->retry) && lane->retries <= RETRIES_MAX;
 }
 
 struct lane *lane_new(struct dev *dev, size_t index)
@@ -183,7 +191,7 @@ bool lane_is_quiet(const struct lane *lane)
 	bool waits_to_deploy = lane->state == LANE_BUILT && lane->announced_deploy;
 	return waits_to_deploy ||
 	       (lane->state == LANE_IDLE && !lane->wants_attach && !(lane->wants_build && lane_may_build(lane)) &&
-		(lane->pending.len == 0 || lane->announced_wait) && !timer_running(lane->retry));
+		(lane->pending.len == 0 || lane->announced_wait) && !retries_soon(lane));
 }
 
 void lane_drop_pending(struct lane *lane)
@@ -531,6 +539,6 @@ void lane_step(struct lane *lane)
 		return;
 	if (lane->outputs_came && lane->dev->settled && lane->instances.len > 0)
 		step_missing(lane);
-	else if (any_behind(lane) && !timer_running(lane->retry))
+	else if (any_behind(lane) && !retries_soon(lane))
 		lane_catch_up(lane);
 }

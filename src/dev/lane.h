@@ -65,6 +65,7 @@ struct lane_instance {
 	struct cancel *logs; /* of its log job; NULL: none */
 	bool behind;	     /* may lack something of owned: gets it at the next chance */
 	bool stuck;	     /* what failed would fail again: the next change, not the next chance */
+	bool unreachable;    /* its line broke, not a file failed: that was told, and it is tried on */
 	bool fresh;	     /* as its image made it: nothing was carried there yet */
 	bool unfinished;     /* what follows a copy (hooks, a restart) may still be due */
 	bool unverified;     /* carried to since it was last looked at (verify.h) */
@@ -137,7 +138,7 @@ struct lane {
 	struct batch *syncing;		   /* in LANE_SYNCING */
 	struct timer *barrier;		   /* of that */
 	unsigned crashes;		   /* in a row, of one that holds more than its image */
-	unsigned retries;
+	unsigned retries; /* in a row; over RETRIES_MAX it is an error that stands, and tried on slowly */
 	struct timer *retry;
 	/* Another tool runs its containers (attach.h): it is never built or deployed. image_id is that of the newest container. */
 	bool attached;
@@ -230,7 +231,8 @@ bool lane_deploys(const struct lane *lane); /* false for an image that others on
 void lane_set_error(struct lane *lane, const char *about, const char *message);
 void lane_set_well(struct lane *lane); /* clears it, if nothing else fails still */
 void lane_want_build(struct lane *lane, const char *reason);
-/* Lists, opens and catches up again after a while, longer each time. False: that was tried often enough. */
+/* Lists, opens and catches up again after a while, longer each time. False: that was tried so often that the person has to know. It is tried on: a network
+ * that was away for an hour comes back without a change. */
 bool lane_retry_later(struct lane *lane);
 
 /* lane-build.c */

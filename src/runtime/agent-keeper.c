@@ -58,6 +58,8 @@ static int find(struct agent_keeper *k, struct cancel *cancel, struct error *err
 	if (r >= 0 || cancel_requested(cancel))
 		return r < 0 ? error_move(err, &why) : 0;
 	r = k->ops->look(k->session, true, cancel, err); /* what it is by now may be why */
+	if (r > 0 && why.code == EAGAIN)
+		return error_set(err, EAGAIN, "can't reach %s now, it is tried on: %s", k->name, why.message);
 	if (r > 0)
 		put_off(k, "can't run in", &why);
 	return r < 0 ? r : 0;
@@ -98,9 +100,9 @@ int agent_keeper_with(struct agent_keeper *k,
 int agent_keeper_open(struct agent_keeper *k, struct cancel *cancel, struct error *err)
 {
 	int r = find(k, cancel, err);
-	if (r != -EBUSY)
+	if (r != -EBUSY && r != -EAGAIN)
 		return r;
-	error_clear(err);
+	error_clear(err); /* what has to be carried finds out */
 	return 0;
 }
 

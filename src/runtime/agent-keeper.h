@@ -9,7 +9,8 @@
 struct agent_keeper_ops {
 	/* How the container is. anew: what is known may be old. 1: it runs; 0: it does not; -EBUSY with words: it is paused; or why that can't be told. */
 	int (*look)(struct session *session, bool anew, struct cancel *cancel, struct error *err);
-	/* Starts an agent, over a line of its own. patience_ms: agent_open's. -ENOTSUP: there never is one for this machine. */
+	/* Starts an agent, over a line of its own. patience_ms: agent_open's. -ENOTSUP: there never is one for this machine; -EAGAIN: nothing can be run
+	 * there now, by whatever way: that is no reason to do without one. */
 	int (*start)(struct session *session, unsigned patience_ms, struct agent **agent, struct cancel *cancel,
 		     struct error *err);
 	/* The container's accounts, read when a name is first needed. 0, or what broke the line. */
@@ -47,7 +48,7 @@ void agent_keeper_release(struct agent_keeper *keeper);
 int agent_keeper_open(struct agent_keeper *keeper, struct cancel *cancel, struct error *err);
 
 /* Has work done by the agent, which is opened where it is not; a line that breaks is opened once more, and all is asked again. work: negative where the line broke. What it
- * returned, or: -ENOTSUP, there is no agent (now); -EBUSY, the container is paused; -ECANCELED; another error: it was lost each time, and is not tried again for a while. */
+ * returned, or: -ENOTSUP, there is no agent (now); -EBUSY, the container is paused; -EAGAIN, nothing can be run there now; -ECANCELED; another error: it was lost each time, and is not tried again for a while. */
 int agent_keeper_with(struct agent_keeper *keeper,
 		      int (*work)(struct agent *agent, void *data, struct cancel *cancel, struct error *err),
 		      void *data, struct cancel *cancel, struct error *err);

@@ -72,14 +72,14 @@ static int start_agent(struct session *s, const char *path, bool unlink, const s
 
 /* ---- putting it there ---- */
 
-/* The first word of what a program prints; NULL: it could not be run, or failed. */
-static char *ask_word(struct session *s, const char *const *argv, struct cancel *cancel)
+/* 1: the program did what it is for; 0: it failed, or there is none; or why nothing can be run there now. */
+static int attempt(struct session *s, const struct kubernetes_exec *exec, struct cancel *cancel, struct error *err)
 {
-	CLEANUP(str_release) struct str answer = {.max = ANSWER_MAX};
-	struct kubernetes_exec exec = {.argv = argv, .output = &answer};
-	if (kubernetes_session_run(s, &exec, cancel, NULL) != 0)
-		return NULL;
-	return xstrndup(str_text(&answer), strcspn(str_text(&answer), " \r\n"));
+	CLEANUP(error_clear) struct error why = {0};
+	int r = kubernetes_session_run(s, exec, cancel, &why);
+	if (r < 0 && r != -ENOENT && r != -ENOEXEC)
+		return error_move(err, &why);
+	return r == 0;
 }
 
 /* The machine of the pod's node, told by the container itself: asking for the node would need a right to nodes. Where it can't tell, it is taken for this
@@ -87,9 +87,14 @@ static char *ask_word(struct session *s, const char *const *argv, struct cancel 
 static int find_program(struct session *s, struct cancel *cancel, struct error *err)
 {
 	static const char *const argv[] = {"uname", "-m", NULL};
-	_cleanup_free_ char *machine = s->program ? NULL : ask_word(s, argv, cancel);
+	CLEANUP(str_release) struct str answer = {.max = ANSWER_MAX};
+	struct kubernetes_exec exec = {.argv = argv, .output = &answer};
 	if (s->program)
 		return 0;
+	int r = attempt(s, &exec, cancel, err);
+	if (r < 0)
+		return r;
+	_cleanup_free_ char *machine = r ? xstrndup(str_text(&answer), strcspn(str_text(&answer), " \r\n")) : NULL;
 #ifdef __aarch64__
 	s->program = machine ? agent_program_for(machine) : &agent_program_aarch64;
 #else
@@ -106,8 +111,8 @@ static const char put_script[] = "umask 022; for d in \"$@\"; do "
 				 "rm -f \"$f\" && cat >\"$f\" && chmod 755 \"$f\" && { echo \"$f\"; exit 0; }; rm -f "
 				 "\"$f\" 2>/dev/null; done; exit 9";
 
-/* By sh and cat; NULL: it can't. */
-static char *put_by_shell(struct session *s, struct cancel *cancel)
+/* By sh and cat. 1: it is at *path; 0: that can't be; or why nothing can be run there now. */
+static int put_by_shell(struct session *s, char **path, struct cancel *cancel, struct error *err)
 {
 	CLEANUP(str_release) struct str answer = {.max = ANSWER_MAX};
 	const char *argv[5 + ARRAY_LEN(places)] = {"sh", "-c", put_script, "sh"};
@@ -117,36 +122,43 @@ static char *put_by_shell(struct session *s, struct cancel *cancel)
 				       .input = s->program->bytes,
 				       .input_len = s->program->len,
 				       .output = &answer};
-	if (kubernetes_session_run(s, &exec, cancel, NULL) != 0 || !str_ends_with(str_text(&answer), "\n"))
-		return NULL;
-	return xstrndup(str_text(&answer), answer.len - 1);
+	int r = attempt(s, &exec, cancel, err);
+	if (r <= 0 || !str_ends_with(str_text(&answer), "\n"))
+		return r < 0 ? r : 0;
+	*path = xstrndup(str_text(&answer), answer.len - 1);
+	return 1;
 }
 
-static char *put_by_tar(struct session *s, struct cancel *cancel)
+/* The same. */
+static int put_by_tar(struct session *s, char **path, struct cancel *cancel, struct error *err)
 {
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(places); i++) {
 		CLEANUP(str_release) struct str tar = {0};
 		const char *const argv[] = {"tar", "-x", "-f", "-", "-C", places[i], NULL};
 		ustar_add_directory(&tar, ".skiff/");
 		ustar_add_file(&tar, ".skiff/agent", 0755, s->program->bytes, s->program->len);
 		ustar_finish(&tar);
 		struct kubernetes_exec exec = {.argv = argv, .input = str_text(&tar), .input_len = tar.len};
-		if (kubernetes_session_run(s, &exec, cancel, NULL) == 0)
-			return xasprintf("%s/.skiff/agent", i ? places[i] : "");
+		r = attempt(s, &exec, cancel, err);
+		if (r > 0)
+			*path = xasprintf("%s/.skiff/agent", i ? places[i] : "");
 	}
-	return NULL;
+	return r;
 }
 
 static int start_put(struct session *s, unsigned patience_ms, struct agent **agent, struct cancel *cancel,
 		     struct error *err)
 {
+	_cleanup_free_ char *path = NULL;
 	int r = find_program(s, cancel, err);
+	if (r >= 0)
+		r = put_by_shell(s, &path, cancel, err);
+	if (r == 0)
+		r = put_by_tar(s, &path, cancel, err);
 	if (r < 0)
 		return r;
-	_cleanup_free_ char *path = put_by_shell(s, cancel);
-	if (!path)
-		path = put_by_tar(s, cancel);
-	if (!path)
+	if (r == 0)
 		return error_set(
 			err, EACCES,
 			"its image has no agent of this skiff, and none can be put there: it needs sh and cat, or "
@@ -160,7 +172,7 @@ static int kubernetes_agent_start(struct session *s, unsigned patience_ms, struc
 {
 	CLEANUP(error_clear) struct error why = {0};
 	int r = s->in_image ? start_agent(s, AGENT_PATH, false, NULL, patience_ms, agent, cancel, &why) : -ENOENT;
-	if (r >= 0 || cancel_requested(cancel))
+	if (r >= 0 || r == -EAGAIN || cancel_requested(cancel))
 		return r < 0 ? error_move(err, &why) : r;
 	return start_put(s, patience_ms, agent, cancel, err);
 }
@@ -177,7 +189,7 @@ static char *read_account_file(struct session *s, const char *path, struct cance
 	CLEANUP(str_release) struct str text = {.max = ACCOUNTS_MAX};
 	const char *const argv[] = {"cat", path, NULL};
 	struct kubernetes_exec exec = {.argv = argv, .output = &text};
-	return kubernetes_session_run(s, &exec, cancel, NULL) == 0 ? str_steal(&text) : NULL;
+	return attempt(s, &exec, cancel, NULL) > 0 ? str_steal(&text) : NULL;
 }
 
 static int kubernetes_agent_accounts(struct session *s, const struct accounts **accounts, struct cancel *cancel,

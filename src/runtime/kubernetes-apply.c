@@ -62,7 +62,7 @@ static int send_items(struct applying *a, const size_t *indices, size_t count, s
 	if (count == 0)
 		return 0;
 	int r = kubernetes_session_run(a->session, &exec, a->cancel, err);
-	if (r == -ENOENT) {
+	if (r == -ENOENT || r == -ENOEXEC) {
 		error_clear(err);
 		for (size_t i = 0; i < count; i++)
 			item_failed(a, indices[i], ENOTSUP,
@@ -93,7 +93,7 @@ static int delete_batch(struct applying *a, const size_t *indices, size_t count,
 		strv_push_owned(&argv, ask_octal(a->carry->items[indices[i]].dest));
 	struct kubernetes_exec exec = {.argv = (const char *const *)argv.items, .output = &words, .errors = &words};
 	int r = kubernetes_session_run(a->session, &exec, a->cancel, err);
-	bool missing = r == -ENOENT;
+	bool missing = r == -ENOENT || r == -ENOEXEC;
 	if (r < 0 && !missing)
 		return r;
 	if (missing)

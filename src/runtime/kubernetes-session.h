@@ -25,7 +25,6 @@ struct session {
 	bool supervised;		     /* its entry point is `agent supervise` */
 	bool in_image;			     /* this skiff's agent is in its image, at AGENT_PATH */
 	const struct agent_program *program; /* for its machine, once that is known */
-	bool no_tar;
 	struct agent_keeper keeper;
 	struct asker asker;
 	struct accounts accounts;

@@ -135,7 +135,7 @@ static int kubernetes_runtime_apply(struct session *s, const struct carry *carry
 	if (r < 0)
 		return r;
 	r = carry->len ? agent_keeper_apply(&s->keeper, carry, report, cancel, &why) : 0;
-	bool elsewise = r < 0 && r != -ENOENT && !report->len && !cancel_requested(cancel);
+	bool elsewise = r < 0 && r != -ENOENT && r != -EAGAIN && !report->len && !cancel_requested(cancel);
 	if (elsewise && s->running)
 		r = kubernetes_tar_apply(s, carry, report, cancel, err);
 	else if (r == -ENOTSUP)

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import cluster
 import harness
@@ -152,6 +153,26 @@ class Many(Kubernetes):
         subprocess.run(["script/cluster", "restart", "kubelet"], cwd=ROOT, check=True, capture_output=True)
         project.replace("www/index.html", "after the kubelet")
         dev.in_all("/srv/index.html", "after the kubelet", 2)
+        self.assertEqual([event["message"] for event in dev.events if "the agent" in event.get("message", "")], [])
+
+    def test_a_kubelet_away_for_long(self):
+        """Longer than a moment: that is an error, told once, and all the same what was saved comes when the node is back, without another change."""
+        if "SKIFF_TEST_CONTEXT" in os.environ:
+            self.skipTest("this cluster is not ours to stop")
+        project = self.site().deployment(replicas=2)
+        dev = self.dev(project)
+        mark = dev.mark()
+        subprocess.run(["script/cluster", "stop", "kubelet"], cwd=ROOT, check=True, capture_output=True)
+        try:
+            project.replace("www/index.html", "saved meanwhile")
+            dev.wait("error", mark, timeout=DEADLINE, about="sync")
+            time.sleep(15)
+        finally:
+            subprocess.run(["script/cluster", "start", "kubelet"], cwd=ROOT, check=True, capture_output=True)
+        dev.in_all("/srv/index.html", "saved meanwhile", 2)
+        told = [event["message"] for event in dev.events[mark:] if event.get("status") == "failed" or event["type"] in ("error", "warning")]
+        self.assertLessEqual(len(told), 3, told)
+        self.assertEqual([message for message in told if "tried on" not in message], [])
 
     def test_a_crash_loses_nothing(self):
         project = self.site().deployment()

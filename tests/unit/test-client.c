@@ -1,4 +1,4 @@
-/* The Docker client: where it looks for the engine, and how it takes an engine that answers well, badly, or not at all. */
+/* The Docker client: where it looks for the engine, and how it takes an engine that answers well, badly, or not at all. Kubernetes' words. */
 #include "test.h"
 
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include "client/demux.h"
 #include "client/docker.h"
 #include "client/endpoint.h"
+#include "client/kubernetes-internal.h"
 
 static char *folder;
 
@@ -135,12 +136,11 @@ static bool read_request(int fd, struct engine *engine)
 			return false;
 		str_add_char(&text, c);
 	}
-	const char *length = strstr(text.data, "Content-Length: ");
+	const char *length = strstr(str_text(&text), "Content-Length: ");
 	for (long left = length ? strtol(length + 16, NULL, 10) : 0; left > 0; left--)
 		if (read(fd, &c, 1) != 1)
 			return false;
-	*strchr(text.data, '\r') = 0;
-	str_addf(&engine->requests, "%s\n", text.data);
+	str_addf(&engine->requests, "%.*s\n", (int)strcspn(str_text(&text), "\r"), str_text(&text));
 	return true;
 }
 
@@ -288,6 +288,40 @@ static void escaping(void **state)
 	assert_string_equal(escaped, "a%20b%2F%7B%22c%22%3A1%7D%26%3F%23%25%FF~");
 }
 
+/* As Kubernetes 1.35 with containerd and runc, and others with crun, say it. */
+static void why_a_program_did_not_run(void **state)
+{
+	(void)state;
+#define OCI                                                                                                          \
+	"Internal error occurred: Internal error occurred: error executing command in container: failed to exec in " \
+	"container: failed to start exec "                                                                           \
+	"\"1a\": OCI runtime exec failed: exec failed: unable to start container process: "
+	static const struct {
+		const char *words;
+		int code;
+	} cases[] = {
+		{OCI "exec: \"tar\": executable file not found in $PATH: unknown", ENOENT},
+		{OCI "exec: \"/.skiff/agent\": stat /.skiff/agent: no such file or directory: unknown", ENOENT},
+		{"executable file `tar` not found in $PATH: No such file or directory: OCI runtime attempted to invoke "
+		 "a command that was not found",
+		 ENOENT},
+		{OCI "exec: \"/.skiff/agent\": permission denied: unknown", ENOEXEC},
+		{OCI "exec /.skiff/agent: exec format error: unknown", ENOEXEC},
+		{"Internal error occurred: unable to upgrade connection: pod does not exist", EAGAIN},
+		{"Internal error occurred: unable to upgrade connection: container not found (\"web\")", EAGAIN},
+		{"Internal error occurred: error sending request: Post \"https://10.0.0.1:10250/exec/default/a/web\": "
+		 "dial tcp 10.0.0.1:10250: connect: connection refused",
+		 EAGAIN},
+		{"rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial "
+		 "unix /run/containerd/containerd.sock: connect: no such file or directory\"",
+		 EAGAIN},
+		{"", EAGAIN},
+	};
+#undef OCI
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_int_equal(kubernetes_why_not_run(cases[i].words), cases[i].code);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -301,6 +335,7 @@ int main(void)
 		TEST(answers_that_are_no_use),
 		TEST(engines_that_will_not_do),
 		TEST(escaping),
+		TEST(why_a_program_did_not_run),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
