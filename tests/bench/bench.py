@@ -103,13 +103,15 @@ def direct(bench):
 
 
 def restart(bench, here):
-    """Ends skiff and starts it again, with the image at hand. ms to ready."""
-    here.dev.end()
-    began = time.perf_counter_ns()
-    dev = bench.dev(here.project, state=here.dev.state)
-    took = (time.perf_counter_ns() - began) / 1e6
+    """Ends skiff and starts it again and again; ms to ready. The first time builds what was saved meanwhile, then the image is at hand."""
+    samples, dev = [], here.dev
+    for _ in range(FEW + 1):
+        dev.end()
+        began = time.perf_counter_ns()
+        dev = bench.dev(here.project, state=here.dev.state)
+        samples.append((time.perf_counter_ns() - began) / 1e6)
     bench.finish(dev)
-    return took
+    return samples[1:]
 
 
 def cpu_ns(pid):
@@ -151,11 +153,11 @@ def tree(bench):
         bench.add("    the same right after its start", [fresh], unit="MB")
         here.own.end()
         here.peer.end()
-        bench.add(f"start to ready, {files:,} watched files, image at hand", [restart(bench, here)], "a small tree + 150" if files == 20000 else "")
+        bench.add(f"start to ready, {files:,} watched files, image at hand", restart(bench, here), "a small tree + 150" if files == 20000 else "")
     bench.add("anonymous memory, small project", [anonymous_mb(small.dev.process.pid)], unit="MB")
     small.own.end()
     small.peer.end()
-    bench.add("start to ready, small project, image at hand", [restart(bench, small)])
+    bench.add("start to ready, small project, image at hand", restart(bench, small))
 
 
 def explain(bench):
