@@ -1,6 +1,9 @@
 #include "base/alloc.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,4 +92,11 @@ void cleanup_close(const int *fd)
 		close(*fd);
 		errno = saved;
 	}
+}
+
+void alloc_trim(void)
+{
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
 }

@@ -27,6 +27,9 @@ void *xmemdup(const void *p, size_t size) RETURNS_OWNED;
 char *xasprintf(const char *fmt, ...) PRINTF_LIKE(1, 2) RETURNS_OWNED;
 char *xvasprintf(const char *fmt, va_list ap) PRINTF_LIKE(1, 0) RETURNS_OWNED;
 
+/* Memory that was freed goes back to the system, where the C library keeps it. Takes some milliseconds, in which others wait for memory. */
+void alloc_trim(void);
+
 /* NULL stays NULL. */
 char *xstrdup_or_null(const char *s) __attribute__((warn_unused_result));
 

@@ -112,6 +112,26 @@ static void end_once(struct dev *dev)
 	dev_wind_down(dev);
 }
 
+static void trim_work(void *data)
+{
+	(void)data;
+	alloc_trim();
+}
+
+static void trim_done(void *data)
+{
+	dev_job_done(data);
+}
+
+/* Reading the tree for a build, and writing what was read, takes much more memory than knowing it. */
+static void trim_memory(struct dev *dev)
+{
+	if (dev->trimmed)
+		return;
+	dev->trimmed = true;
+	dev_job(dev, trim_work, trim_done, dev);
+}
+
 static void say_quiet(struct dev *dev)
 {
 	if (dev->phase != DEV_RUNNING || dev->reload || dev->said_idle || !everything_quiet(dev))
@@ -136,6 +156,8 @@ static void say_quiet(struct dev *dev)
 		lane_journal_tidy(*lane);
 	if (dev->options->once)
 		end_once(dev);
+	else
+		trim_memory(dev);
 }
 
 /* A new image is there: it is deployed, or waits for the person's word. */

@@ -301,6 +301,7 @@ void lane_build(struct lane *lane)
 				       .value = xstrdup(dev->lanes.items[need->artifact]->tag)});
 	lane->wants_build = false;
 	lane->state = LANE_BUILDING;
+	lane->dev->trimmed = false;
 	lane->build_started_ns = monotonic_ns();
 	tell_build(lane, "started", -1);
 	dev_job(dev, build_work, build_done, job);

@@ -248,6 +248,7 @@ class Living(Kubernetes):
             project.replace("www/index.html", "meanwhile")
             project.write("www/new.txt", "new")
             dev.wait("change", 0, path=None, timeout=DEADLINE)
+            time.sleep(20)  # longer than it is tried at a quick pace
         finally:
             subprocess.run(["script/cluster", "start", "apiserver"], cwd=ROOT, check=True, capture_output=True)
         dev.in_all("/srv/index.html", "meanwhile", 1)
