@@ -65,6 +65,7 @@ bool lane_feeds_itself(struct lane *lane, const struct decision *d)
 		return false;
 	if (lane->own_rounds ==
 	    OWN_ROUNDS_MAX + 1) { /* or a person who saves quickly: then nothing comes during the next */
+		lane->retries_slowly = false;
 		timer_start(lane->retry, OWN_PAUSE_MS);
 		return true;
 	}

@@ -20,16 +20,18 @@ enum { RETRY_FIRST_MS = 200, RETRIES_MAX = 6, RETRY_ON_MS = 10000 };
 
 bool lane_retry_later(struct lane *lane)
 {
-	bool soon = lane->retries < RETRIES_MAX;
-	timer_start(lane->retry, soon ? (uint64_t)RETRY_FIRST_MS << lane->retries : RETRY_ON_MS);
-	lane->retries = soon ? lane->retries + 1 : RETRIES_MAX + 1;
-	return soon;
+	if (!timer_running(lane->retry)) { /* else another of its instances has failed just now */
+		bool slowly = lane->retries == RETRIES_MAX;
+		timer_start(lane->retry, slowly ? RETRY_ON_MS : (uint64_t)RETRY_FIRST_MS << lane->retries++);
+		lane->retries_slowly = slowly;
+	}
+	return !lane->retries_slowly;
 }
 
 /* For a moment that the rest waits for. */
 static bool retries_soon(const struct lane *lane)
 {
-	return timer_running(lane->retry) && lane->retries <= RETRIES_MAX;
+	return timer_running(lane->retry) && !lane->retries_slowly;
 }
 
 struct lane *lane_new(struct dev *dev, size_t index)

@@ -138,7 +138,8 @@ struct lane {
 	struct batch *syncing;		   /* in LANE_SYNCING */
 	struct timer *barrier;		   /* of that */
 	unsigned crashes;		   /* in a row, of one that holds more than its image */
-	unsigned retries; /* in a row; over RETRIES_MAX it is an error that stands, and tried on slowly */
+	unsigned retries;		   /* in a row */
+	bool retries_slowly;		   /* the timer runs for what is an error that stands */
 	struct timer *retry;
 	/* Another tool runs its containers (attach.h): it is never built or deployed. image_id is that of the newest container. */
 	bool attached;
