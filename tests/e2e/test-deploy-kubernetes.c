@@ -281,6 +281,9 @@ static void expect_failure(struct run *run, int code, const char *const *words)
 }
 #define EXPECT_FAILURE(run, code, ...) expect_failure(run, code, (const char *const[]){__VA_ARGS__, NULL})
 
+/* Without a probe a program counts as ready for the moment that it lives. */
+#define NEVER_READY ", readinessProbe: {exec: {command: ['false']}}"
+
 static void failures_are_told_in_plain_words(void **state)
 {
 	(void)state;
@@ -289,7 +292,7 @@ static void failures_are_told_in_plain_words(void **state)
 		int code;
 		const char *words[5];
 	} cases[] = {
-		{WEB("web", "[sh, -c, 'echo bad news; echo more >&2; exit 3']"),
+		{WEB_WITH("web", "[sh, -c, 'echo bad news; echo more >&2; exit 3']", NEVER_READY),
 		 -ECHILD,
 		 {"bad news", "more", "exit 3", "container web"}},
 		{WEB("web", SERVE) "      - {name: other, image: 'nowhere.invalid/x:1'}\n",

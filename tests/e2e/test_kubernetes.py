@@ -325,7 +325,8 @@ class Words(Kubernetes):
         return dev.wait("error", timeout=DEADLINE, about="deploy")["message"]
 
     def test_a_crashing_program(self):
-        project = self.site().deployment(container="command: [/bin/busybox, sh, -c, 'echo no such database; exit 3']")
+        project = self.site().deployment(container="command: [/bin/busybox, sh, -c, 'echo no such database; exit 3']\n"  # without a probe it would be ready
+                                                   "readinessProbe: {exec: {command: [/bin/busybox, 'false']}}")  # for the moment that it lives
         message = self.failure_of(project)
         self.assertIn("exit 3", message)
         self.assertIn("no such database", message)
