@@ -231,7 +231,10 @@ static int status_error(const struct kubernetes *k, const struct answer *answer,
 		code = codes[i].status == status ? codes[i].code : code;
 	json_t *json = json_loadb(str_text(&answer->words), answer->words.len, 0, NULL);
 	const char *message = json_string_value(json_object_get(json, "message"));
-	_cleanup_free_ char *plain = str_printable(str_text(&answer->words));
+	size_t len = answer->words.len;
+	while (len > 0 && str_text(&answer->words)[len - 1] == '\n')
+		len--;
+	_cleanup_free_ char *words = xstrndup(str_text(&answer->words), len), *plain = str_printable(words);
 	if (!message && code == ECONNREFUSED)
 		error_set(err, code, "the cluster of context %s does not answer%s%s", k->context, *plain ? ": " : "",
 			  plain);
