@@ -1,5 +1,7 @@
 #include "wire/chunk.h"
 
+#include <stdbool.h>
+
 /* Which bits of the hash must be zero for a cut. More of them before the average size, fewer after it: sizes gather around the average. The upper
  * bits, since they depend on the whole window (the last 64 bytes). */
 #define MASK_EARLY 0xffff800000000000U /* 17 bits */
@@ -61,15 +63,27 @@ static const uint64_t gear[256] = {
 	0x642953fc9b596fb1U,
 };
 
+static inline bool cuts_after(unsigned char byte, uint64_t mask, uint64_t *hash)
+{
+	*hash = (*hash << 1) + gear[byte];
+	return (*hash & mask) == 0;
+}
+
 static size_t look_for_cut(const unsigned char *bytes, size_t at, size_t end, uint64_t mask, uint64_t *hash)
 {
-	uint64_t h = *hash;
-	for (; at < end; at++) {
-		h = (h << 1) + gear[bytes[at]];
-		if ((h & mask) == 0)
-			return at + 1;
+	/* Eight bytes a turn: to count and to jump at each takes longer than the hash. Which of them cuts is found below. */
+	for (; end - at >= 8; at += 8) {
+		const unsigned char *b = bytes + at;
+		uint64_t h = *hash;
+		if (cuts_after(b[0], mask, &h) || cuts_after(b[1], mask, &h) || cuts_after(b[2], mask, &h) ||
+		    cuts_after(b[3], mask, &h) || cuts_after(b[4], mask, &h) || cuts_after(b[5], mask, &h) ||
+		    cuts_after(b[6], mask, &h) || cuts_after(b[7], mask, &h))
+			break;
+		*hash = h;
 	}
-	*hash = h;
+	for (; at < end; at++)
+		if (cuts_after(bytes[at], mask, hash))
+			return at + 1;
 	return 0;
 }
 

@@ -322,6 +322,79 @@ static void test_cuts_stay(void **state)
 	assert_true(cuts == 0xdfa39d50f7612d44U);
 }
 
+/* chunk_cut, as plainly as it can be said. */
+static size_t plain_cut(const unsigned char *bytes, size_t len)
+{
+	static uint64_t gear[256];
+	uint64_t seed = 0x736b696666U /* "skiff" */, hash = 0;
+	for (size_t i = 0; !gear[255] && i < 256; i++)
+		gear[i] = splitmix(&seed);
+	for (size_t at = CHUNK_MIN; at < len && at < CHUNK_MAX; at++) {
+		hash = (hash << 1) + gear[bytes[at]];
+		if (hash >> (at < CHUNK_AVERAGE ? 64 - 17 : 64 - 13) == 0)
+			return at + 1;
+	}
+	return len < CHUNK_MAX ? len : CHUNK_MAX;
+}
+
+/* All the cuts, and for the first chunk what lengths near the borders make of it: in memory of just that length, where reading more is seen. */
+static void check_cuts(const unsigned char *bytes, size_t len)
+{
+	for (size_t at = 0, n; at < len; at += n) {
+		n = chunk_cut(bytes + at, len - at);
+		assert_int_equal(n, plain_cut(bytes + at, len - at));
+	}
+	size_t borders[] = {CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX, plain_cut(bytes, len)};
+	for (size_t i = 0; i < sizeof(borders) / sizeof(*borders); i++)
+		for (size_t n = borders[i] - 20; n <= borders[i] + 20 && n <= len; n++) {
+			_cleanup_free_ unsigned char *copy = xmemdup(bytes, n);
+			assert_int_equal(chunk_cut(copy, n), plain_cut(copy, n));
+		}
+}
+
+static void test_cuts_are_plain_ones(void **state)
+{
+	(void)state;
+	enum { LEN = 2 << 20 };
+	static const char text[] = "static int say(const char *words) { return puts(words) < 0 ? -1 : 0; }\n";
+	static const size_t periods[] = {1, 2, 3, 8, 63, 64, 65, 1000, CHUNK_MIN + 1, LEN};
+	_cleanup_free_ unsigned char *bytes = xcalloc(1, LEN), *random = random_bytes(LEN, 11);
+	check_cuts(bytes, LEN);
+	for (size_t i = 0; i < sizeof(periods) / sizeof(*periods); i++) {
+		for (size_t at = 0; at < LEN; at++)
+			bytes[at] = random[at % periods[i]];
+		check_cuts(bytes, LEN);
+	}
+	for (size_t at = 0; at < LEN; at++) /* few bits, as text has */
+		bytes[at] = (unsigned char)text[(at + random[at / 16]) % (sizeof(text) - 1)];
+	check_cuts(bytes, LEN);
+}
+
+/* What cuts, put into zeros around each border. */
+static void test_cuts_at_borders(void **state)
+{
+	(void)state;
+	enum { LEN = 2 << 20, ROOM = CHUNK_MAX + 100, CUTS = 8 };
+	static const size_t borders[] = {CHUNK_MIN + 64, CHUNK_AVERAGE, CHUNK_MAX};
+	_cleanup_free_ unsigned char *random = random_bytes(LEN, 13), *bytes = xcalloc(1, ROOM);
+	size_t early = 0, met = 0;
+	for (size_t i = 0, cut = 0; i < CUTS; i++) {
+		size_t n = plain_cut(random + cut, LEN - cut);
+		cut += n;
+		early += n <= CHUNK_AVERAGE;
+		for (size_t b = 0; b < sizeof(borders) / sizeof(*borders); b++)
+			for (size_t end = borders[b] - 10; end <= borders[b] + 10; end++) {
+				memcpy(bytes + end - 64, random + cut - 64, 64);
+				size_t want = plain_cut(bytes, ROOM);
+				assert_int_equal(chunk_cut(bytes, ROOM), want);
+				met += want == end;
+				memset(bytes + end - 64, 0, 64);
+			}
+	}
+	assert_in_range(early, 1, CUTS - 1); /* of both kinds */
+	assert_true(met > CUTS * 20);
+}
+
 static void test_paths(void **state)
 {
 	(void)state;
@@ -336,11 +409,12 @@ static void test_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trips), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_order),
-		cmocka_unit_test(test_versions),    cmocka_unit_test(test_hashes_are_skiffs),
-		cmocka_unit_test(test_chunk_sizes), cmocka_unit_test(test_little_travels),
-		cmocka_unit_test(test_cuts_stay),   cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_round_trips),	cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_refused),		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_versions),	cmocka_unit_test(test_hashes_are_skiffs),
+		cmocka_unit_test(test_chunk_sizes),	cmocka_unit_test(test_little_travels),
+		cmocka_unit_test(test_cuts_stay),	cmocka_unit_test(test_cuts_are_plain_ones),
+		cmocka_unit_test(test_cuts_at_borders), cmocka_unit_test(test_paths),
 	};
 	return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }
