@@ -9,13 +9,13 @@
 struct batch {
 	struct lane *lane;
 	struct candidate_list candidates;
-	struct carry carry;
+	struct carry carry; /* borrows what candidates hold (16 MB at most): both go with the last user */
 	struct sync_story story;
 	char *path, *name;	   /* story's: what a generator was run for */
 	struct strv command;	   /* story's: of that generator */
 	struct change_set changes; /* story's: what it was run for */
 	bool prepared;		   /* all was looked at already */
-	unsigned users;
+	unsigned users; /* the lane, until it goes on; each instance that is under way, or has the batch as its next */
 	unsigned under_way; /* instances still being carried to */
 	bool any_done;	    /* one of them has ended, well or not */
 	bool late;	    /* BARRIER_MS are over */

@@ -1,6 +1,7 @@
 /* Carrying a decision's copies into the instances of a lane.
  *
- * prepare (job): look at each source; what has the content and mode that the destination has already is left out.
+ * prepare (job): look at each source; what has the content and mode that the destination has already is left out. A small file is read once: what was
+ *     looked at stays with the batch, and is what each instance gets.
  * owned (loop): write down what the destinations must be, before anything is sent.
  * apply (lane-apply.c, a job an instance): carry; one that fails is `behind` and holds up no other.
  * barrier (loop): the lane goes on once all have ended, or after BARRIER_MS where one has: who is still under way catches up. */
@@ -17,6 +18,7 @@
 #include "dev/batch.h"
 
 enum { BARRIER_MS = 100, ALL_HANG_MS = 2000 };
+enum { HELD_MAX = 16 << 20 }; /* bytes of files that a batch holds: what is past that is read when it is sent */
 
 void batch_unref(struct batch *batch)
 {
@@ -53,6 +55,14 @@ static void hook_line(void *data, int stream, const char *line, size_t len)
 		      len);
 }
 
+static bool any_on_host(const struct hook_list *hooks)
+{
+	for vec_each (hook, hooks)
+		if (!hook->container)
+			return true;
+	return false;
+}
+
 static int run_host_hooks(struct batch *batch, const struct hook_list *hooks, struct error *err)
 {
 	const struct lane *lane = batch->lane;
@@ -75,15 +85,18 @@ static int run_host_hooks(struct batch *batch, const struct hook_list *hooks, st
 static void prepare_work(void *data)
 {
 	struct batch *batch = data;
+	const struct hook_list *before = &batch->lane->artifact->sync.before;
 	struct kept *kept = NULL;
+	size_t room = HELD_MAX;
+	size_t *hold = any_on_host(before) ? NULL : &room; /* what a hook writes before the copy belongs to it */
 	if (batch->prepared)
 		return;
 	for vec_each (c, &batch->candidates) {
 		if (c->generated && !kept)
 			(void)lane_open_kept(batch->lane, &kept, NULL);
-		candidate_prepare(c, kept);
+		candidate_prepare(c, kept, hold);
 	}
-	batch->r = run_host_hooks(batch, &batch->lane->artifact->sync.before, &batch->err);
+	batch->r = run_host_hooks(batch, before, &batch->err);
 }
 
 static void after_hooks_work(void *data)
@@ -112,14 +125,6 @@ static void after_hooks_done(void *data)
 	struct dev *dev = batch->lane->dev;
 	batch_end(batch);
 	dev_job_done(dev);
-}
-
-static bool any_on_host(const struct hook_list *hooks)
-{
-	for vec_each (hook, hooks)
-		if (!hook->container)
-			return true;
-	return false;
 }
 
 /* Where all are slow nobody is held up, but what only a build can mend. Hooks of the host stand around at least one copy: what belongs to the next
@@ -243,7 +248,7 @@ static void own_and_carry(struct batch *batch)
 	for vec_each (c, &batch->candidates) {
 		bool first = !map_has(&lane->owned, c->item.dest);
 		if (!c->skip && !torn && !lane_refuse_altered(lane, c, batch->story.first_event_ns))
-			carry_owned(&batch->carry, c->item.dest, lane_own(lane, c), first);
+			carry_owned(&batch->carry, c, lane_own(lane, c), first);
 	}
 	lane_journal_batch(lane, !torn);
 	carry_sort(&batch->carry);

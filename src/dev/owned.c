@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "dev/lane.h"
 #include "dev/verify.h"
+#include "runtime/source.h"
 #include "sync/kept.h"
 
 void owned_free(void *data)
@@ -42,6 +43,7 @@ void candidates_release(struct candidate_list *candidates)
 		free(c->item.dest);
 		free(c->item.owner);
 		free(c->origin);
+		held_file_free(c->held);
 	}
 	vec_release(candidates);
 }
@@ -198,8 +200,8 @@ int source_hash(const char *path, unsigned mode, struct hash *hash)
 		*hash = (struct hash){0};
 		return 0;
 	}
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	return fd < 0 ? -errno : hash_fd(fd, hash, NULL);
+	_cleanup_close_ int fd = source_open_descriptor(path);
+	return fd < 0 ? fd : hash_fd(fd, hash, NULL);
 }
 
 /* Its bytes as they are at this moment: they are what is carried, now and to each instance that comes. Where they can't be kept (a full
@@ -218,7 +220,35 @@ static void keep(struct candidate *c, struct kept *kept)
 	c->kept = true;
 }
 
-void candidate_prepare(struct candidate *c, struct kept *kept)
+static void hold(struct candidate *c, struct source *source, size_t *room)
+{
+	if (!room || !source->bytes || source->size > *room)
+		return;
+	*room -= source->size;
+	c->held = xmalloc(sizeof(*c->held));
+	*c->held = (struct held_file){.bytes = steal(&source->bytes),
+				      .size = source->size,
+				      .mode = source->mode,
+				      .hash = source->hash};
+}
+
+/* What a file holds now, unless the destination holds it already. */
+static int read_file(struct candidate *c, size_t *room)
+{
+	CLEANUP(source_release) struct source source = {.fd = -1};
+	int r = source_open_file(c->item.src, &source, NULL);
+	if (r == 0 && source.fd >= 0)
+		r = hash_fd(source.fd, &source.hash, NULL);
+	if (r < 0)
+		return r;
+	c->host_mode = source.mode;
+	c->hash = source.hash;
+	if (!candidate_is_there(c))
+		hold(c, &source, room);
+	return 0;
+}
+
+void candidate_prepare(struct candidate *c, struct kept *kept, size_t *room)
 {
 	struct stat st;
 	if (c->item.kind == CARRY_DELETE)
@@ -237,9 +267,11 @@ void candidate_prepare(struct candidate *c, struct kept *kept)
 		keep(c, kept);
 	if (c->generated && !c->origin && !c->kept)
 		c->origin = xstrdup(c->item.src);
+	int r = 0;
 	if (!c->kept && !c->skip)
-		c->skip = source_hash(c->item.src, c->host_mode, &c->hash) == -ENOENT;
-	c->skip = c->skip || candidate_is_there(c);
+		r = c->item.kind == CARRY_FILE ? read_file(c, c->generated ? NULL : room)
+					       : source_hash(c->item.src, c->host_mode, &c->hash);
+	c->skip = c->skip || r == -ENOENT || candidate_is_there(c);
 }
 
 /* Also of struct wanted, which begins with one. */
@@ -297,9 +329,11 @@ static struct carry_item item_of(const char *dest, const struct owned *owned, bo
 				   .expected = owned->expected};
 }
 
-void carry_owned(struct carry *carry, const char *dest, const struct owned *owned, bool first)
+void carry_owned(struct carry *carry, const struct candidate *c, const struct owned *owned, bool first)
 {
-	*(struct carry_item *)vec_add(carry) = item_of(dest, owned, first);
+	struct carry_item *item = vec_add(carry);
+	*item = item_of(c->item.dest, owned, first);
+	item->held = c->held;
 }
 
 void lane_all_owned(const struct lane *lane, const struct lane_instance *instance, struct wanted_list *all)

@@ -48,8 +48,9 @@ struct candidate {
 	bool kept;	/* that was done already: item.src is the copy; hash and host_mode are set */
 	unsigned host_mode;
 	struct hash hash;
-	bool expects; /* known is what the image's build read: it may have changed it since */
-	bool known;   /* what the destination holds: */
+	struct held_file *held; /* owned: of a small file, what hash is of. NULL: the file is read again to be sent */
+	bool expects;		/* known is what the image's build read: it may have changed it since */
+	bool known;		/* what the destination holds: */
 	enum carry_kind known_kind;
 	unsigned known_mode;
 	struct hash known_hash;
@@ -72,19 +73,23 @@ bool candidate_is_there(const struct candidate *c);
 /* A decision's copies and deletes. What a generator made is marked so. */
 void candidates_of_decision(const struct lane *lane, const struct decision *decision, struct candidate_list *out);
 
-/* Looks at the source: kind, mode, hash; what is generated is kept (kept may be NULL: then it is not). Blocking, for jobs. */
+/* Looks at the source: kind, mode, hash; what is generated is kept (kept may be NULL: then it is not). Blocking, for jobs.
+ *
+ * The content of any other small file (SOURCE_SMALL_MAX) that is to be carried stays in `held`, where there is room for it: *room counts the bytes that may
+ * be held still, and gets less. NULL: none is held. */
 struct kept;
-void candidate_prepare(struct candidate *c, struct kept *kept);
+void candidate_prepare(struct candidate *c, struct kept *kept, size_t *room);
 
 /* Content of a file, target of a link; zero for a directory. */
 int source_hash(const char *path, unsigned mode, struct hash *hash);
 
 /* On the loop. The journal's line of one destination, written before it is sent. */
 const struct owned *lane_own(struct lane *lane, const struct candidate *c);
-/* One item more. first: to a container that is there as its image made it. */
-void carry_owned(struct carry *carry, const char *dest, const struct owned *owned, bool first);
+/* One item more: the line that lane_own made of the candidate. It borrows what the candidate holds, which has to outlive the carry. first: to a container
+ * that is there as its image made it. */
+void carry_owned(struct carry *carry, const struct candidate *c, const struct owned *owned, bool first);
 void carry_sort(struct carry *carry); /* as struct carry wants it */
-/* Everything that is to be in an instance, sorted as a carry is. */
+/* Everything that is to be in an instance, sorted as a carry is. Nothing of it is held. */
 void lane_all_owned(const struct lane *lane, const struct lane_instance *instance, struct wanted_list *all);
 /* What was carried there is there still, as far as skiff knows: nothing came in its place, or in that of a directory above. */
 bool owned_is_current(const struct lane *lane, const char *dest, const struct owned *owned);

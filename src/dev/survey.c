@@ -26,7 +26,7 @@ static void look_at(struct candidate *c, const struct inputs *baseline, const ch
 {
 	const struct input *input = inputs_find(baseline, rel);
 	if (!input) {
-		candidate_prepare(c, NULL);
+		candidate_prepare(c, NULL, NULL);
 		return;
 	}
 	c->host_mode = input->mode;

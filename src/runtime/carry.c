@@ -46,6 +46,13 @@ int carry_meant(const char *words, int otherwise)
 	return otherwise;
 }
 
+void held_file_free(struct held_file *held)
+{
+	if (held)
+		free(held->bytes);
+	free(held);
+}
+
 void carry_release(struct carry *carry)
 {
 	for vec_each (item, carry) {

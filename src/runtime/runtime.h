@@ -15,8 +15,17 @@ enum {
 
 enum carry_kind { CARRY_FILE, CARRY_SYMLINK, CARRY_DIRECTORY, CARRY_DELETE };
 
+/* One state of a file, in memory. Of a carry it is read by several sessions at once: nobody writes to it any more. */
+struct held_file {
+	char *bytes;   /* never NULL, also where size is 0 */
+	size_t size;   /* at most SOURCE_SMALL_MAX (source.h) */
+	unsigned mode; /* st_mode */
+	struct hash hash;
+};
+void held_file_free(struct held_file *held);
+
 /* One destination to bring about. Sources are read by the session, each between two equal fstats, else again; what is gone by
- * then (-ENOENT) is skipped and reported in `skipped`: a later change tells of it. */
+ * then (-ENOENT) is skipped and reported in `skipped`: a later change tells of it. What is held is sent as it is, whatever became of the file. */
 struct carry_item {
 	enum carry_kind kind;
 	char *dest; /* absolute, normalised (path_is_safe_destination) */
@@ -31,6 +40,9 @@ struct carry_item {
 	 * in part, it may be asked again as long as the sources are the same. Without an agent it counts for nothing. */
 	bool expects;
 	struct hash expected;
+	/* What src was when it was looked at: sent instead of reading src. Borrowed: its owner keeps it for as long as a session may use the carry. NULL: none is
+	 * held (what is held of an empty file is not NULL). */
+	const struct held_file *held;
 };
 
 struct carry {

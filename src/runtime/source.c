@@ -22,7 +22,8 @@ static bool same_state(const struct stat *a, const struct stat *b)
 void source_release(struct source *source)
 {
 	cleanup_close(&source->fd);
-	free(source->bytes);
+	if (!source->borrowed)
+		free(source->bytes);
 	free(source->target);
 	hasher_drop(source->hasher);
 	*source = (struct source){.fd = -1};
@@ -64,24 +65,31 @@ static int read_small(const char *path, struct source *source, struct stat *seen
 	return 0;
 }
 
-static int open_file(const struct carry_item *item, struct source *source, struct error *err)
+int source_open_descriptor(const char *path)
+{
+	enum { FLAGS = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK };
+	int fd = open(path, FLAGS | O_NOATIME);
+	if (fd < 0 && errno == EPERM) /* another's file */
+		fd = open(path, FLAGS);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_file(const char *path, struct source *source, struct error *err)
 {
 	struct stat seen;
-	source->fd = open(item->src, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	source->fd = source_open_descriptor(path);
 	if (source->fd < 0)
-		return error_errno(err, errno, "can't read %s", item->src);
+		return error_errno(err, -source->fd, "can't read %s", path);
 	if (fstat(source->fd, &seen) < 0)
-		return error_errno(err, errno, "can't read %s", item->src);
+		return error_errno(err, errno, "can't read %s", path);
 	if (!S_ISREG(seen.st_mode))
-		return error_set(err, ENOENT, "%s is not a file any more", item->src);
+		return error_set(err, ENOENT, "%s is not a file any more", path);
 	source->kind = CARRY_FILE;
+	int r = seen.st_size <= SOURCE_SMALL_MAX ? read_small(path, source, &seen, err) : 1;
 	source->mode = seen.st_mode;
-	if (seen.st_size <= SOURCE_SMALL_MAX) {
-		int r = read_small(item->src, source, &seen, err);
-		if (r <= 0)
-			return r;
-		free(steal(&source->bytes));
-	}
+	if (r <= 0)
+		return r;
+	free(steal(&source->bytes));
 	source->size = (uint64_t)seen.st_size;
 	source->mtime_ns = in_ns(seen.st_mtim);
 	source->ctime_ns = in_ns(seen.st_ctim);
@@ -89,10 +97,29 @@ static int open_file(const struct carry_item *item, struct source *source, struc
 	return 0;
 }
 
+int source_open_file(const char *path, struct source *source, struct error *err)
+{
+	*source = (struct source){.fd = -1};
+	int r = open_file(path, source, err);
+	if (r < 0)
+		source_release(source);
+	return r;
+}
+
 int source_open(const struct carry_item *item, struct source *source, struct error *err)
 {
 	struct stat seen;
 	*source = (struct source){.fd = -1};
+	if (item->held) {
+		*source = (struct source){.kind = CARRY_FILE,
+					  .mode = item->held->mode,
+					  .size = item->held->size,
+					  .fd = -1,
+					  .bytes = item->held->bytes,
+					  .borrowed = true,
+					  .hash = item->held->hash};
+		return 0;
+	}
 	if (lstat(item->src, &seen) < 0)
 		return error_errno(err, errno == ENOTDIR ? ENOENT : errno, "can't read %s", item->src);
 	source->mode = seen.st_mode;
@@ -104,7 +131,7 @@ int source_open(const struct carry_item *item, struct source *source, struct err
 	if (S_ISLNK(seen.st_mode))
 		r = open_link(item->src, source, err);
 	else if (S_ISREG(seen.st_mode))
-		r = open_file(item, source, err);
+		r = open_file(item->src, source, err);
 	else
 		r = error_set(err, ENOENT, "%s is neither a file, a directory nor a link", item->src);
 	if (r < 0)

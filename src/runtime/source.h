@@ -1,7 +1,8 @@
 /* A carried item's source, as it is at one moment: what every runtime's session reads from.
  *
- * A file is read between two equal fstats, else read again. A small one is read whole when it is opened. A large one is streamed:
- * source_read until 0, then source_settled says whether what was read is one state of the file. */
+ * A file is read between two equal fstats, else read again. A small one is read whole when it is opened, or was so before by whoever made the item
+ * (`held`): then the host is not looked at. A large one is streamed: source_read until 0, then source_settled says whether what was read is one state
+ * of the file. */
 #ifndef RUNTIME_SOURCE_H
 #define RUNTIME_SOURCE_H
 
@@ -20,7 +21,8 @@ struct source {
 	unsigned mode;	      /* st_mode of the host's path */
 	uint64_t size;	      /* of a file */
 	int fd;		      /* of a large file; -1 otherwise */
-	char *bytes;	      /* of a small file: all of it */
+	char *bytes;	      /* of a small file: all of it; never NULL then */
+	bool borrowed;	      /* bytes are the item's (`held`): as long-lived as that, and not to be written to */
 	char *target;	      /* of a link */
 	struct hash hash;     /* of bytes or target; of a large file after source_settled */
 	uint64_t position;
@@ -32,8 +34,16 @@ struct source {
  * replaced were given to other content: MODE_KEEP leaves them to a directory alone. */
 unsigned source_mode(const struct carry_item *item, const struct source *source, unsigned replaced);
 
-/* Opens what item->src is. -ENOENT: gone, or nothing that can be carried (a socket, a device, a FIFO): to be skipped. */
+/* Opens what item->src is; what is held of it, without a system call. -ENOENT: gone, or nothing that can be carried (a socket, a device, a FIFO): to be
+ * skipped. */
 int source_open(const struct carry_item *item, struct source *source, struct error *err);
+
+/* The same of what was a file just now, without looking what it is before opening it. -ENOENT: gone, or no file any more; -ELOOP: a link. */
+int source_open_file(const char *path, struct source *source, struct error *err);
+
+/* A descriptor for reading, without waiting for anything (a FIFO) and without following a link; or a negative errno. The access time is left as it is,
+ * where that may be asked for: the first reading of what was just written would make the inode dirty once more. */
+int source_open_descriptor(const char *path);
 
 /* Reads on in a large file, never past `size`. Where the file has become shorter, the rest reads as zeros. 0 at the end. */
 ssize_t source_read(struct source *source, void *buffer, size_t cap, struct error *err);

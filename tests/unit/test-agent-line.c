@@ -159,6 +159,43 @@ static void a_batch_that_is_answered_oddly(void **state)
 	}
 }
 
+/* What is held can't become another: it is sent a few times, and then the failure is told. */
+static void what_is_held_and_arrives_damaged(void **state)
+{
+	enum { ROUNDS = 3 };
+	(void)state;
+	for (uint32_t damaged = 0; damaged <= ROUNDS; damaged++) {
+		struct stage stage = {.step = 1}; /* an answer is read when it is waited for, not before */
+		char bytes[] = "held content";
+		const struct held_file held = {.bytes = bytes,
+					       .size = strlen(bytes),
+					       .mode = 0644,
+					       .hash = hash_bytes(bytes, strlen(bytes))};
+		CLEANUP(carry_release) struct carry carry = {0};
+		CLEANUP(error_clear) struct error err = {0};
+		struct agent_item item = {0};
+		uint64_t sent = 0;
+		struct agent *agent = greeted(&stage);
+		vec_push(&carry, (struct carry_item){.dest = xstrdup("/x"), .src = xstrdup("/no/such"), .held = &held});
+		for (uint32_t round = 0; round < ROUNDS; round++) {
+			struct wire_message result = {.type = WIRE_RESULT, .id = 1 + 2 * round};
+			if (round < damaged) {
+				result.value = EIO;
+				result.reason = WIRE_REASON_DAMAGED;
+			}
+			will_say(&stage, result);
+			will_say(&stage, (struct wire_message){.type = WIRE_COMMITTED, .id = 2 + 2 * round});
+		}
+		assert_int_equal(agent_carry(agent, &carry, &item, &sent, NULL, &err), 0);
+		assert_int_equal(item.code, damaged == ROUNDS ? EIO : 0);
+		assert_false(item.skipped);
+		assert_true(hash_equal(item.hash, held.hash));
+		assert_int_equal(sent, (damaged < ROUNDS ? damaged + 1 : ROUNDS) * held.size);
+		assert_non_null(memmem(str_text(&stage.taken), stage.taken.len, bytes, held.size));
+		done(&stage, agent);
+	}
+}
+
 static void pings(void **state)
 {
 	struct stage stage = {0};
@@ -178,6 +215,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_agent),
 		cmocka_unit_test(looks_that_are_answered_oddly),
 		cmocka_unit_test(a_batch_that_is_answered_oddly),
+		cmocka_unit_test(what_is_held_and_arrives_damaged),
 		cmocka_unit_test(pings),
 	};
 	return cmocka_run_group_tests_name("agent-line", tests, NULL, NULL);
