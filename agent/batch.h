@@ -26,6 +26,7 @@ struct op {
 	bool fresh;	   /* nothing was there when it was staged */
 	bool recent;	   /* what was there came since this agent runs: no layer of the image has it */
 	bool hidden;	   /* it has a hidden name */
+	bool switched;	   /* it is where it belongs; not reported yet */
 	bool twin;	   /* another one of this batch has the hidden name that it would have */
 	size_t hidden_len; /* the hidden name's directory: so much of the path */
 

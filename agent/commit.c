@@ -1,5 +1,6 @@
 /* The switch: everything staged gets its hidden name first, then all are renamed in their order, deletes last. */
 #include "batch.h"
+#include "many.h"
 #include "out.h"
 #include "stage.h"
 
@@ -283,7 +284,10 @@ static void switch_one(struct op *op)
 	switch (op->type) {
 	case WIRE_WRITE:
 	case WIRE_SYMLINK:
-		switch_staged(op);
+		if (op->switched)
+			done(op);
+		else
+			switch_staged(op);
 		break;
 	case WIRE_MKDIR:
 		carry_out(op, make_directory);
@@ -312,6 +316,7 @@ void batch_commit(uint32_t id, bool strict)
 	size_t count = batch_count();
 	bool atomic = true;
 	place_forget();
+	many_hide(strict);
 	for (size_t i = 0; i < count; i++) {
 		prepare(batch_op(i), strict);
 		out_alive();
@@ -320,6 +325,7 @@ void batch_commit(uint32_t id, bool strict)
 	for (size_t i = 0; cancelled && i < count; i++)
 		if (batch_op(i)->state == OP_READY)
 			batch_fail(batch_op(i), -ECANCELED, WIRE_REASON_CANCELLED);
+	many_switch();
 	for (size_t i = 0; i < count; i++) {
 		switch_one(batch_op(i));
 		out_alive();

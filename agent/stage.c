@@ -33,6 +33,7 @@ void stage_init(void)
 void stage_reset(void)
 {
 	memory_used = 0;
+	staged = 0;
 	place_forget();
 }
 
@@ -384,24 +385,27 @@ static int copy_hidden(struct op *op, const struct place *place)
 	return r;
 }
 
-/* Gives an unseen file a name. Newer kernels let its maker do that, /proc lets all. */
-static int name_unseen(int fd, int dir, const char *name)
+int stage_name(const struct op *op, int dir, const char *name)
 {
+	/* Newer kernels let its maker give an unseen file a name, /proc lets all. Threads may find that out at once: no harm. */
 	static bool by_proc;
 	char number[12];
-	int r = by_proc ? -ENOENT : sys_link(fd, "", dir, name, AT_EMPTY_PATH);
+	bool asked = __atomic_load_n(&by_proc, __ATOMIC_RELAXED);
+	int r = asked ? -ENOENT : sys_link(op->fd, "", dir, name, AT_EMPTY_PATH);
 	if (r != -ENOENT || proc_fds < 0)
 		return r;
-	by_proc = true;
-	put_number(number, (uint32_t)fd);
-	return sys_link(proc_fds, number, dir, name, AT_SYMLINK_FOLLOW);
+	put_number(number, (uint32_t)op->fd);
+	r = sys_link(proc_fds, number, dir, name, AT_SYMLINK_FOLLOW);
+	if (r == 0)
+		__atomic_store_n(&by_proc, true, __ATOMIC_RELAXED);
+	return r;
 }
 
 int stage_link(struct op *op, const struct place *place)
 {
 	if (op->hidden || op->text || op->fd < 0)
 		return -EOPNOTSUPP;
-	return name_unseen(op->fd, place->dir, place->name);
+	return stage_name(op, place->dir, place->name);
 }
 
 int stage_hide(struct op *op, const struct place *place)
@@ -416,7 +420,7 @@ int stage_hide(struct op *op, const struct place *place)
 	for (int attempt = 0; r == -EEXIST && attempt < 2; attempt++) {
 		if (attempt > 0)
 			clear_hidden(op, place->dir, name);
-		r = op->text ? sys_symlink(op->text, place->dir, name) : name_unseen(op->fd, place->dir, name);
+		r = op->text ? sys_symlink(op->text, place->dir, name) : stage_name(op, place->dir, name);
 	}
 	if (r == -EXDEV || (r == -ENOENT && !op->text)) {
 		if (r == -ENOENT) /* it can't be named here, whatever the kernel said when it was made */
@@ -434,15 +438,20 @@ int stage_hide(struct op *op, const struct place *place)
 	return r < 0 ? r : stage_dress(op, &found, name, 0);
 }
 
+void stage_close(struct op *op)
+{
+	sys_close(op->fd);
+	op->fd = -1;
+}
+
 void stage_drop(struct op *op)
 {
 	if (op->hidden)
 		remove_hidden(op);
 	if (op->fd >= 0) {
-		sys_close(op->fd);
+		stage_close(op);
 		staged--;
 	}
-	op->fd = -1;
 }
 
 int stage_write_in_place(struct op *op)

@@ -23,8 +23,14 @@ int stage_hide(struct op *op, const struct place *place);
 /* Gives a file that is unseen its own name; -EEXIST: one is there by now; -EOPNOTSUPP: it has to be hidden first. */
 int stage_link(struct op *op, const struct place *place);
 
+/* Gives a file that is unseen a name there. Also for several threads at once, each with a file of its own. */
+int stage_name(const struct op *op, int dir, const char *name);
+
 /* Closes and removes what is staged. */
 void stage_drop(struct op *op);
+
+/* Closes what has its name by now, and counts as open until the batch ends. Also for several threads. */
+void stage_close(struct op *op);
 
 /* Removes what a killed agent may have left beside the path. place: found for it. Not while something else is staged for the path. */
 void stage_clear(const char *path, const struct place *place);

@@ -47,10 +47,16 @@ void driver_start(struct driver *d)
 
 static void lack(enum driver_kernel what)
 {
-	bool link = what == KERNEL_NO_LINK;
-	uint32_t call = link ? __NR_linkat : __NR_openat, flag = link ? AT_EMPTY_PATH : O_TMPFILE & ~O_DIRECTORY;
-	uint32_t refused = link ? ENOENT : EOPNOTSUPP;
-	size_t argument = offsetof(struct seccomp_data, args) + (link ? 4 : 2) * sizeof(uint64_t);
+	static const struct {
+		uint32_t call, flag, refused;
+		size_t argument;
+	} calls[] = {
+		[KERNEL_NO_LINK] = {__NR_linkat, AT_EMPTY_PATH, ENOENT, 4},
+		[KERNEL_NO_TMPFILE] = {__NR_openat, O_TMPFILE & ~O_DIRECTORY, EOPNOTSUPP, 2},
+		[KERNEL_NO_THREADS] = {__NR_clone, CLONE_THREAD, EAGAIN, 0},
+	};
+	uint32_t call = calls[what].call, flag = calls[what].flag, refused = calls[what].refused;
+	size_t argument = offsetof(struct seccomp_data, args) + calls[what].argument * sizeof(uint64_t);
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),

@@ -32,6 +32,7 @@ enum driver_kernel {
 	KERNEL_WHOLE,
 	KERNEL_NO_LINK,	   /* before 6.10: what is unseen is named by /proc only */
 	KERNEL_NO_TMPFILE, /* overlayfs before 6.1: nothing is unseen */
+	KERNEL_NO_THREADS, /* a container's limit of processes is reached */
 };
 extern enum driver_kernel driver_kernel;
 

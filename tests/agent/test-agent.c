@@ -324,34 +324,6 @@ static void test_chunks(void **state)
 	driver_end(&d);
 }
 
-static void test_many(void **state)
-{
-	enum { COUNT = 1200 };
-	struct driver d;
-	char name[32], content[32];
-	(void)state;
-	struct rlimit limit = {512, 512}, before; /* fewer descriptors than files */
-	getrlimit(RLIMIT_NOFILE, &before);
-	setrlimit(RLIMIT_NOFILE, &limit);
-	driver_start(&d);
-	setrlimit(RLIMIT_NOFILE, &before);
-	for (int round = 0; round < 2; round++) {
-		for (int i = 0; i < COUNT; i++) {
-			snprintf(name, sizeof(name), "d%d/f%d", i % 7, i);
-			snprintf(content, sizeof(content), "%d.%d", round, i);
-			driver_send(&d, file_at(name, content));
-		}
-		assert_true(driver_commit(&d, COUNT).flags & WIRE_ATOMIC);
-		for (int i = 0; i < COUNT; i += 97) {
-			snprintf(name, sizeof(name), "d%d/f%d", i % 7, i);
-			snprintf(content, sizeof(content), "%d.%d", round, i);
-			expect_content(name, content);
-		}
-	}
-	assert_int_equal(count_hidden(), 0);
-	driver_end(&d);
-}
-
 static void test_questions(void **state)
 {
 	struct driver d;
@@ -796,7 +768,6 @@ int main(int argc, char **argv)
 		TEST(test_strict),
 		TEST(test_damaged),
 		TEST(test_chunks),
-		TEST(test_many),
 		TEST(test_questions),
 		TEST(test_run),
 		TEST(test_second_ends_the_first),

@@ -1,0 +1,15 @@
+/* Many plain files in one batch: their hidden names, and their switch, by several threads (parallel.h). What is not plain is left as it is, to be
+ * done one after another; so is all that comes after it in a thread, so that requests for one path keep their order. */
+#ifndef AGENT_MANY_H
+#define AGENT_MANY_H
+
+#include <stdbool.h>
+
+/* Hidden names for what is staged unseen in directories that are there, and replaces something (strict: and for new files). */
+void many_hide(bool strict);
+
+/* Switches, and marks what was (op->switched): files over files, and new files. Not in a batch that makes directories or links, through which other paths
+ * may lead. */
+void many_switch(void);
+
+#endif
