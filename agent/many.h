@@ -1,9 +1,15 @@
-/* Many plain files in one batch: their hidden names, and their switch, by several threads (parallel.h). What is not plain is left as it is, to be
- * done one after another; so is all that comes after it in a thread, so that requests for one path keep their order. */
+/* Many plain files in one batch: staged, named and switched by several threads (parallel.h). What is not plain is left as it is, to be done one after
+ * another; so is all that comes after it in a thread, so that requests for one path keep their order. */
 #ifndef AGENT_MANY_H
 #define AGENT_MANY_H
 
-#include <stdbool.h>
+#include "batch.h"
+
+/* A small file's bytes, copied until many_stage: with the next ones it is quicker. False: it is to be staged now. */
+bool many_wait(struct op *op, const void *bytes, size_t len);
+
+/* Stages what waits, and tells what failed. Before anything but many_wait that looks at the batch or ends it, and before the agent sends its answers and sleeps. */
+void many_stage(void);
 
 /* Hidden names for what is staged unseen in directories that are there, and replaces something (strict: and for new files). */
 void many_hide(bool strict);

@@ -3,6 +3,7 @@
 #include "large.h"
 #include "launch.h"
 #include "look.h"
+#include "many.h"
 #include "meet.h"
 #include "out.h"
 #include "run.h"
@@ -61,18 +62,8 @@ static void write_whole(const struct wire_message *m)
 		batch_fail(op, -EBADMSG, WIRE_REASON_DAMAGED);
 		return;
 	}
-	if (!batch_expected(op))
-		return;
-	struct place place;
-	int r = place_find(op->path, &place);
-	if (r == 0)
-		r = stage_open(op, &place);
-	if (r == 0)
-		r = stage_write_whole(op, m->data.data, m->data.len);
-	if (r == 0)
-		r = stage_settle(op, &place);
-	if (r < 0)
-		batch_fail(op, r, WIRE_REASON_NONE);
+	if (batch_expected(op) && !many_wait(op, m->data.data, m->data.len))
+		stage_file(op, m->data.data, m->data.len);
 }
 
 static void add_only(const struct wire_message *m)
@@ -130,6 +121,8 @@ static void supervised(void)
 
 static void handle(const struct wire_message *m)
 {
+	if (m->type != WIRE_WRITE)
+		many_stage();
 	switch (m->type) {
 	case WIRE_HELLO:
 		idle_seconds = m->value;
@@ -242,6 +235,7 @@ static int talk(void)
 {
 	for (;;) {
 		int r = take_messages();
+		many_stage();
 		out_flush();
 		if (out_broken())
 			return 1;

@@ -243,7 +243,7 @@ int stage_write(struct op *op, const void *bytes, size_t len)
 
 /* Room first where it will be renamed over another: blocks that are only promised (delayed allocation) make a file system like ext4 write the file out then,
  * and that is what a thousand small files would wait for. Where it can't be had the write tells. */
-int stage_write_whole(struct op *op, const void *bytes, size_t len)
+static int write_whole(struct op *op, const void *bytes, size_t len)
 {
 	if (len && !op->fresh && !op->recent)
 		(void)sys_allocate(op->fd, 0, 0, len);
@@ -317,6 +317,46 @@ int stage_settle(struct op *op, const struct place *place)
 		staged--;
 	}
 	return r;
+}
+
+void stage_file(struct op *op, const void *bytes, size_t len)
+{
+	struct place place;
+	int r = place_find(op->path, &place);
+	if (r == 0)
+		r = stage_open(op, &place);
+	if (r == 0)
+		r = write_whole(op, bytes, len);
+	if (r == 0)
+		r = stage_settle(op, &place);
+	if (r < 0)
+		batch_fail(op, r, WIRE_REASON_NONE);
+}
+
+int stage_unseen(struct op *op, const struct place *place, const void *bytes, size_t len)
+{
+	op->fresh = !place->exists;
+	op->recent = came_since_start(place);
+	op->fd = has_unseen ? sys_openat(place->dir, ".", O_RDWR | O_TMPFILE, mode_for(op, place, FILE_MODE))
+			    : -EOPNOTSUPP;
+	if (op->fd < 0)
+		return op->fd;
+	int r = write_whole(op, bytes, len);
+	if (r == 0)
+		r = stage_settle(op, place);
+	if (r < 0)
+		stage_close(op);
+	return r;
+}
+
+bool stage_has_room(size_t count)
+{
+	return staged_max > staged && staged_max - staged >= count;
+}
+
+void stage_counts(const struct op *op)
+{
+	staged += op->fd >= 0;
 }
 
 /* Copies what is staged elsewhere: between file systems there is no link. */

@@ -12,7 +12,15 @@ void stage_reset(void); /* a new batch begins */
 /* place: found (place_find) for the op's path, as stage_settle wants it too. */
 int stage_open(struct op *op, const struct place *place);
 int stage_write(struct op *op, const void *bytes, size_t len);
-int stage_write_whole(struct op *op, const void *bytes, size_t len); /* all of a small file */
+
+/* All of a small file: found, opened, written, settled. What fails is told (batch_fail). */
+void stage_file(struct op *op, const void *bytes, size_t len);
+
+/* The same, for several threads at once: as an unseen file, else not at all. It is not counted as open: ask first whether there is room for so many, and
+ * count it after (stage_counts). */
+int stage_unseen(struct op *op, const struct place *place, const void *bytes, size_t len);
+bool stage_has_room(size_t count);
+void stage_counts(const struct op *op);
 
 /* All bytes are there: owner, mode, time. */
 int stage_settle(struct op *op, const struct place *place);

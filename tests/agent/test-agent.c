@@ -666,6 +666,17 @@ static void full_disk(void)
 	EXPECT(!is_there("small/f0") && count_hidden() == 0);
 	r = driver_result(&d, file_at("small/a", "new"));
 	EXPECT(r.value == 0 && content_is("small/a", "new"));
+	EXPECT(mkdir(path_of("large"), 0755) == 0);
+	for (int i = 0; i < 200; i++) { /* so many that several threads stage them */
+		snprintf(name, sizeof(name), "%s/f%d", i % 2 ? "small" : "large", i);
+		driver_send(&d, file_at(name, "x"));
+	}
+	EXPECT(driver_take(&d, WIRE_RESULT).value == ENOSPC); /* told before anybody asks */
+	driver_send(&d, (struct wire_message){.type = WIRE_COMMIT});
+	while (driver_take_any(&d, &r) && r.type != WIRE_COMMITTED)
+		EXPECT(r.value == 0 || r.value == ENOSPC);
+	EXPECT(r.count >= 88 && r.count < 100 && count_hidden() == 0);
+	EXPECT(content_is("large/f0", "x") && content_is("large/f198", "x"));
 	EXPECT(driver_end(&d) == 0);
 }
 
