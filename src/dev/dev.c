@@ -123,7 +123,7 @@ static void trim_done(void *data)
 	dev_job_done(data);
 }
 
-/* Reading the tree for a build, and writing what was read, takes much more memory than knowing it. */
+/* Reading the tree for a build, or many files to carry them, takes much more memory than knowing it. */
 static void trim_memory(struct dev *dev)
 {
 	if (dev->trimmed)

@@ -18,6 +18,7 @@
 #include "dev/batch.h"
 
 enum { BARRIER_MS = 100, ALL_HANG_MS = 2000 };
+enum { MANY = 64 };	      /* items, after which what they took is given back when all is quiet */
 enum { HELD_MAX = 16 << 20 }; /* bytes of files that a batch holds: what is past that is read when it is sent */
 
 void batch_unref(struct batch *batch)
@@ -252,6 +253,8 @@ static void own_and_carry(struct batch *batch)
 	}
 	lane_journal_batch(lane, !torn);
 	carry_sort(&batch->carry);
+	if (batch->carry.len >= MANY)
+		dev->trimmed = false;
 	if (batch->r < 0 || dev->phase == DEV_STOPPING)
 		batch_end(batch);
 	else

@@ -182,7 +182,7 @@ struct dev {
 	bool configuration_bad; /* as it is on disk now: the person was told */
 	bool reload;		/* the configuration changed: start anew once the jobs are done */
 	bool said_idle;		/* nothing happened since the last idle event */
-	bool trimmed;		/* nothing was built since memory was given back */
+	bool trimmed;		/* nothing was built, nor much carried, since memory was given back */
 	bool impatient;		/* patience is over */
 	bool ready;
 	bool once_failed;
